@@ -1,0 +1,173 @@
+"""securemail: POP3, IMAP and SMTP over verified TLS.
+
+Every public name is on this screen; each is loaded when it is first used (PEP 562), so importing
+the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    # connections
+    "POP3_SSL": "pop3",
+    "IMAP4_SSL": "imap",
+    "SMTP_SSL": "smtp",
+    # what is wanted
+    "TLSPolicy": "policy",
+    "AuthPolicy": "policy",
+    "Limits": "policy",
+    "Pin": "pins",
+    # who is believed
+    "SystemTrust": "trust.system",
+    "CertifiTrust": "trust.system",
+    "CATrust": "trust.ca",
+    "ExactCertificate": "trust.exact",
+    "Waive": "trust.waive",
+    "TrustStore": "trust.base",
+    "Peer": "trust.base",
+    "Vouched": "report",
+    # who we are
+    "Password": "sasl.credentials",
+    # what was found
+    "ConnectionReport": "report",
+    "TLSReport": "report",
+    "AuthReport": "report",
+    # errors
+    "SecureMailError": "errors",
+    "PolicyError": "errors",
+    "ConnectFailed": "errors",
+    "TLSError": "errors",
+    "CertificateRejected": "errors",
+    "PinMismatch": "errors",
+    "UnknownServer": "errors",
+    "UpgradeRefused": "errors",
+    "CredentialsRefused": "errors",
+    "ProtocolViolation": "errors",
+    "LimitExceeded": "errors",
+    "TimeLimitExceeded": "errors",
+    "AuthenticationFailed": "errors",
+    # warnings
+    "SecureMailWarning": "errors",
+    "SelfSignedWarning": "errors",
+    "WaiverWarning": "errors",
+    "LegacyCiphersWarning": "errors",
+    "PlaintextWarning": "errors",
+    "WeakMechanismWarning": "errors",
+}
+if TYPE_CHECKING:  # the same names, for type checkers
+    from .errors import (
+        AuthenticationFailed as AuthenticationFailed,
+    )
+    from .errors import (
+        CertificateRejected as CertificateRejected,
+    )
+    from .errors import (
+        ConnectFailed as ConnectFailed,
+    )
+    from .errors import (
+        CredentialsRefused as CredentialsRefused,
+    )
+    from .errors import (
+        LegacyCiphersWarning as LegacyCiphersWarning,
+    )
+    from .errors import (
+        LimitExceeded as LimitExceeded,
+    )
+    from .errors import (
+        PinMismatch as PinMismatch,
+    )
+    from .errors import (
+        PlaintextWarning as PlaintextWarning,
+    )
+    from .errors import (
+        PolicyError as PolicyError,
+    )
+    from .errors import (
+        ProtocolViolation as ProtocolViolation,
+    )
+    from .errors import (
+        SecureMailError as SecureMailError,
+    )
+    from .errors import (
+        SecureMailWarning as SecureMailWarning,
+    )
+    from .errors import (
+        SelfSignedWarning as SelfSignedWarning,
+    )
+    from .errors import (
+        TimeLimitExceeded as TimeLimitExceeded,
+    )
+    from .errors import (
+        TLSError as TLSError,
+    )
+    from .errors import (
+        UnknownServer as UnknownServer,
+    )
+    from .errors import (
+        UpgradeRefused as UpgradeRefused,
+    )
+    from .errors import (
+        WaiverWarning as WaiverWarning,
+    )
+    from .errors import (
+        WeakMechanismWarning as WeakMechanismWarning,
+    )
+    from .imap import IMAP4_SSL as IMAP4_SSL
+    from .pins import Pin as Pin
+    from .policy import (
+        AuthPolicy as AuthPolicy,
+    )
+    from .policy import (
+        Limits as Limits,
+    )
+    from .policy import (
+        TLSPolicy as TLSPolicy,
+    )
+    from .pop3 import POP3_SSL as POP3_SSL
+    from .report import (
+        AuthReport as AuthReport,
+    )
+    from .report import (
+        ConnectionReport as ConnectionReport,
+    )
+    from .report import (
+        TLSReport as TLSReport,
+    )
+    from .report import (
+        Vouched as Vouched,
+    )
+    from .sasl.credentials import Password as Password
+    from .smtp import SMTP_SSL as SMTP_SSL
+    from .trust.base import (
+        Peer as Peer,
+    )
+    from .trust.base import (
+        TrustStore as TrustStore,
+    )
+    from .trust.ca import CATrust as CATrust
+    from .trust.exact import ExactCertificate as ExactCertificate
+    from .trust.system import (
+        CertifiTrust as CertifiTrust,
+    )
+    from .trust.system import (
+        SystemTrust as SystemTrust,
+    )
+    from .trust.waive import Waive as Waive
+
+__all__ = [*_HOME, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'securemail' has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,48 @@
+"""What credentials may travel over: `Plaintext`, or `Verified`, which proves itself.
+
+A `Verified` cannot be made by a caller: only `tls.verify` makes one, from the socket that is there
+now. It holds that very socket; a sender asks `require_verified` with the connection's socket, so a
+channel of an earlier connection, or of a socket that was wrapped again, opens nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .errors import CredentialsRefused
+from .report import TLSReport
+
+_MAKER: Final = object()  # known to this module and to tls.verify
+
+
+class Plaintext:
+    """No TLS, or none that was verified. `why` says which."""
+
+    def __init__(self, why: str = "the connection is not encrypted") -> None:
+        self.why = why
+
+
+class Verified:
+    """TLS to a server that was verified, over exactly this socket."""
+
+    def __init__(self, maker: object, sock: object, report: TLSReport) -> None:
+        if maker is not _MAKER:
+            raise TypeError("a Verified channel is made by securemail.tls.verify alone")
+        self.sock = sock
+        self.report = report
+
+
+Channel = Plaintext | Verified
+
+
+def require_verified(channel: Channel, sock: object) -> None:
+    """Raise `CredentialsRefused` unless `channel` was verified on `sock`, the socket in use now."""
+    if isinstance(channel, Verified) and sock is not None and channel.sock is sock:
+        return
+    why = channel.why if isinstance(channel, Plaintext) else "the connection is another one now"
+    raise CredentialsRefused(
+        f"nothing secret is sent here: {why}.",
+        code="channel-not-verified",
+        credentials_sent=False,
+        hint="Connect with one of the _SSL classes, or connect again.",
+    )

@@ -1,0 +1,217 @@
+"""From a name to a verified socket: the only place that dials."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import time
+from contextlib import suppress
+from typing import Any
+
+from .errors import (
+    ConnectFailed,
+    ConnectReset,
+    NameNotFound,
+    SecureMailError,
+    TimeLimitExceeded,
+    TLSError,
+    printable,
+)
+from .hosts import Host
+from .tls.gate import GatedSocket
+from .tls.refusal import CALLERS_RULES, refusal
+from .values import Value
+
+_TLS_RECORDS = range(20, 24)  # first octet of a TLS record: RFC 8446, 5.1
+
+
+class Endpoint(Value, kw_only=True):
+    """Where to: `host` is dialled, `name` is what the certificate must be for."""
+
+    host: Host
+    name: Host
+    port: int
+    protocol: str
+
+    def details(self) -> dict[str, Any]:
+        """For an error: where it happened, and that no password was sent yet."""
+        return {
+            "host": self.host.address,
+            "port": self.port,
+            "protocol": self.protocol,
+            "credentials_sent": False,
+        }
+
+
+class Deadline:
+    """The end of a wait that has several steps. `seconds=None`: none."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds = seconds
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    def remaining(self, share: int = 1) -> float | None:
+        """Seconds left, divided by `share`; raises `TimeoutError` when there are none."""
+        if self._end is None:
+            return None
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        return left / share
+
+
+def dial(endpoint: Endpoint, deadline: Deadline, source_address: Any = None) -> socket.socket:
+    """A TCP connection to the first address that answers; IPv6 and IPv4 as the system ranks them.
+
+    The time is shared: an address that swallows packets leaves its part to the others. Raises
+    `ConnectFailed` with one line for each address tried. The look-up's own time is the system's.
+    """
+    addresses = _look_up(endpoint)
+    failures: list[tuple[str, OSError]] = []
+    for position, (family, kind, protocol, _, address) in enumerate(addresses):
+        sock = None
+        try:
+            sock = socket.socket(family, kind, protocol)
+            sock.settimeout(deadline.remaining(share=len(addresses) - position))
+            if source_address:
+                sock.bind(source_address)
+            sock.connect(address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+        except OSError as error:
+            if sock is not None:
+                sock.close()
+            failures.append((str(address[0]), error))
+        except BaseException:
+            if sock is not None:
+                sock.close()
+            raise
+    raise _unreachable(endpoint, failures) from failures[-1][1]
+
+
+def _look_up(endpoint: Endpoint) -> list[Any]:
+    try:
+        found = socket.getaddrinfo(endpoint.host.address, endpoint.port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise NameNotFound(
+            f"the name cannot be looked up ({error.strerror}).",
+            number=error.errno,
+            hint="Check its spelling, and that this computer has a working DNS.",
+            **endpoint.details(),
+        ) from error
+    return list(dict.fromkeys(found))
+
+
+def _unreachable(endpoint: Endpoint, failures: list[tuple[str, OSError]]) -> ConnectFailed:
+    lines = "".join(f"\n  {address}: {_why(error)}" for address, error in failures)
+    last = failures[-1][1]
+    return ConnectFailed.like(last)(
+        f"could not connect.{lines}\n",
+        number=last.errno,
+        hint=_port_hint(endpoint.port, last),
+        **endpoint.details(),
+    )
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return error.strerror or os.strerror(error.errno or 0)
+
+
+def _port_hint(port: int, error: OSError) -> str:
+    if port == 25 and isinstance(error, TimeoutError):
+        return (
+            "Many access providers block port 25; mail programs submit on port 465 (SMTP_SSL) "
+            "or 587 (STARTTLS), with sign-in."
+        )
+    return "Check host and port, and that the server is up and no firewall is in between."
+
+
+def secure(
+    sock: socket.socket, context: ssl.SSLContext, endpoint: Endpoint, deadline: Deadline
+) -> ssl.SSLSocket:
+    """TLS over `sock`, verified as `context` says. A failure is final and closes `sock`.
+
+    Raises `TLSError`, `CertificateRejected`, `TimeLimitExceeded`, `ConnectFailed`.
+    """
+    wrapped = None
+    try:
+        wrapped = context.wrap_socket(
+            sock, do_handshake_on_connect=False, server_hostname=endpoint.name.name
+        )
+        if isinstance(wrapped, GatedSocket):
+            wrapped.endpoint = (endpoint.port, endpoint.protocol)
+        _shake_hands(wrapped, endpoint, deadline)
+    except BaseException as error:
+        raised = _handshake_error(wrapped, error, endpoint, deadline)
+        (wrapped or sock).close()
+        if raised is error:
+            raise
+        raise raised from error
+    return wrapped
+
+
+def _shake_hands(sock: ssl.SSLSocket, endpoint: Endpoint, deadline: Deadline) -> None:
+    """Say hello, look at the first octets of the answer, go on. TLS servers wait for the client:
+    a greeting in clear is there at once, and is named instead of failing as a wrong version."""
+    sock.settimeout(0)
+    with suppress(ssl.SSLWantReadError):
+        sock.do_handshake()
+    sock.settimeout(deadline.remaining())
+    answer = socket.socket.recv(sock, 512, socket.MSG_PEEK)  # the socket below TLS
+    if answer and answer[0] not in _TLS_RECORDS:
+        raise _plaintext(answer, endpoint)
+    sock.settimeout(deadline.remaining())
+    sock.do_handshake()
+
+
+def _plaintext(answer: bytes, endpoint: Endpoint) -> TLSError:
+    words = printable(answer.splitlines()[0][:80] if answer.splitlines() else answer)
+    kind, hint = next(
+        (found for start, found in _GREETINGS.items() if answer.startswith(start)),
+        ("no TLS", "TLS from the first byte is on port 465 (SMTP), 993 (IMAP) and 995 (POP3)."),
+    )
+    return TLSError(
+        f'the server answered "{words}" in clear: {kind} is spoken on this port, not TLS.',
+        code="plaintext-port",
+        hint=hint,
+        **endpoint.details(),
+    )
+
+
+_GREETINGS = {
+    b"220": ("SMTP", "It expects STARTTLS. TLS from the first byte is on port 465 (SMTP_SSL)."),
+    b"554": ("SMTP", "The server declines. TLS from the first byte is on port 465 (SMTP_SSL)."),
+    b"+OK": ("POP3", "It expects STLS. TLS from the first byte is on port 995 (POP3_SSL)."),
+    b"* ": ("IMAP", "It expects STARTTLS. TLS from the first byte is on port 993 (IMAP4_SSL)."),
+    b"HTTP/": ("HTTP", "This is a web server: check host and port."),
+}
+
+
+def _handshake_error(
+    sock: ssl.SSLSocket | None, error: BaseException, endpoint: Endpoint, deadline: Deadline
+) -> BaseException:
+    if isinstance(error, TimeoutError) and not isinstance(error, SecureMailError):
+        return TimeLimitExceeded(
+            f"no TLS within {deadline.seconds:g} s of connecting.",
+            hint="The server is silent: it may be overloaded, or not speak TLS on this port.",
+            **endpoint.details(),
+        )
+    if isinstance(error, ssl.SSLError) and sock is not None:
+        return error if isinstance(error, SecureMailError) else _callers(sock, error, endpoint)
+    if isinstance(error, OSError) and not isinstance(error, SecureMailError):
+        return ConnectReset(
+            f"the server hung up during the TLS handshake ({_why(error)}).",
+            number=error.errno,
+            hint="It may not speak TLS on this port, or refuse this computer; look into its log.",
+            **endpoint.details(),
+        )
+    return error
+
+
+def _callers(sock: ssl.SSLSocket, error: ssl.SSLError, endpoint: Endpoint) -> BaseException:
+    """A context of the caller's own raised it: the same words as for ours."""
+    sock.endpoint = (endpoint.port, endpoint.protocol)  # type: ignore[attr-defined]
+    return refusal(sock, error, CALLERS_RULES)

@@ -1,0 +1,200 @@
+"""IMAP4 (RFC 3501, RFC 9051) over TLS (RFC 8314), with SASL and SASL-IR (RFC 4959)."""
+
+from __future__ import annotations
+
+import imaplib
+import socket
+import ssl
+import sys
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from .connection import Connection, Reply
+from .errors import AuthenticationFailed, ConnectFailed, ProtocolViolation, printable
+from .policy import AuthPolicy, Limits, TLSPolicy
+from .sasl.choose import Offer
+from .sasl.credentials import Password, Secret
+from .sasl.exchange import Dialect
+from .wire import send_secret
+
+_IMAP4: Any = imaplib.IMAP4  # captured: a program may put something else there later
+_IMAP4_SSL = imaplib.IMAP4_SSL
+_PORT = 993  # imaplib.IMAP4_SSL_PORT
+
+# -- errors
+
+
+class IMAP4ProtocolViolation(ProtocolViolation, imaplib.IMAP4.abort):
+    """The server broke the protocol; also an `IMAP4.abort`."""
+
+
+class IMAP4Unavailable(ConnectFailed, imaplib.IMAP4.error):
+    """The server greeted with BYE; also an `IMAP4.error`."""
+
+    code = "unavailable"
+
+
+class IMAP4AuthenticationFailed(AuthenticationFailed, imaplib.IMAP4.error):
+    """The server declined; also an `IMAP4.error`, with the reply as `args[0]`."""
+
+
+# -- the connection
+
+
+class IMAP4_SSL(Connection, _IMAP4_SSL):
+    """An `imaplib.IMAP4_SSL` whose server is verified before anything is said.
+
+    The standard arguments, and: `policy` (a `TLSPolicy`; none given means `TLSPolicy()`), `auth`
+    (an `AuthPolicy`), `limits` (`Limits`; `timeout`, in seconds, sets both of them), and
+    `server_hostname` (the name that the certificate must be for, where it is not `host`).
+
+    Raises `ConnectFailed`, `TLSError`, `CertificateRejected`, `PinMismatch`, `TimeLimitExceeded`,
+    `ProtocolViolation`, and `PolicyError` before anything is connected.
+    """
+
+    _PROTOCOL = "IMAP over TLS"
+    _DIALECT: ClassVar[Dialect] = Dialect("AUTHENTICATE")
+    _VIOLATION = IMAP4ProtocolViolation
+    _AUTH_FAILED = IMAP4AuthenticationFailed
+    # of the standard class
+    tagged_commands: dict[bytes, Any]
+    continuation_response: bytes  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        host: str = "",
+        port: int = _PORT,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        timeout: float | None = None,
+        policy: TLSPolicy | None = None,
+        auth: AuthPolicy | None = None,
+        limits: Limits | None = None,
+        server_hostname: str | None = None,
+    ) -> None:
+        self._settle(
+            policy=policy,
+            context=ssl_context,
+            auth=auth,
+            limits=limits,
+            timeout=timeout,
+            server_hostname=server_hostname,
+        )
+        self.ssl_context = self._tls_context()
+        with self._greeting():
+            _IMAP4.__init__(self, host, port, timeout)
+
+    def open(  # type: ignore[override]
+        self, host: str = "", port: int = _PORT, timeout: float | None = None
+    ) -> None:
+        """Connect to `host` (none: localhost) and verify it."""
+        _IMAP4.open(self, host, port, timeout)
+
+    def _create_socket(self, timeout: float | None) -> socket.socket:
+        sys.audit("imaplib.open", self, self.host, self.port)
+        return self._open(self.host or "localhost", self.port)
+
+    # -- sign-in
+
+    def authenticate(  # type: ignore[override]
+        self,
+        mechanism: Password | str,
+        authobject: Callable[[bytes], bytes | None] | None = None,
+    ) -> tuple[str, list[Any]]:
+        """Sign in by the best way both sides know (`AuthPolicy`): SASL, else the LOGIN command.
+
+        Takes credentials, or the standard pair of a mechanism's name and a callable. Returns what
+        `login` does. Raises `CredentialsRefused` (nothing was sent) and
+        `IMAP4AuthenticationFailed`; either ends the attempt, nothing weaker follows.
+        """
+        if authobject is not None and isinstance(mechanism, str):
+            self._require_fresh()
+            standard: tuple[str, list[Any]] = _IMAP4.authenticate(self, mechanism, authobject)
+            return standard
+        self._require_state()
+        reply = self._sign_in(mechanism)  # type: ignore[arg-type]
+        self.state = "AUTH"
+        return "OK", [reply.raw]
+
+    def login(self, user: str, password: str) -> tuple[str, list[Any]]:  # type: ignore[override]
+        """`authenticate(Password(user, password))`."""
+        credentials = Password(user, password)
+        del password
+        return self.authenticate(credentials)
+
+    def _require_state(self) -> None:
+        if self.state != "NONAUTH":
+            raise self.error(f"command AUTHENTICATE illegal in state {self.state}")
+
+    def _offer(self) -> Offer:
+        names = [name.upper() for name in self.capabilities]
+        mechanisms = tuple(n.removeprefix("AUTH=") for n in names if n.startswith("AUTH="))
+        if "LOGINDISABLED" in names:
+            return Offer(mechanisms=mechanisms, no_command="the server says LOGINDISABLED")
+        return Offer(mechanisms=mechanisms, command="LOGIN")
+
+    def _initial_response(self) -> bool:
+        return "SASL-IR" in self.capabilities
+
+    def _command_sign_in(self, password: Password) -> Reply:
+        line = b" ".join(
+            (b"LOGIN", _quote(password.user.encode()), _quote(password.password.reveal()))
+        )
+        self._write_secret(Secret(line), "LOGIN <secret>")
+        del line
+        return self._read_reply()
+
+    # -- lines
+
+    _tag: bytes | None = None  # of the sign-in under way
+
+    def _write_secret(self, line: Secret, shown: str) -> None:
+        if self._tag is None:  # the first line of a command has a tag, responses have none
+            self._tag = self._new_tag()
+            line = Secret(self._tag + b" " + line.reveal())
+            shown = f"{self._tag.decode()} {shown}"
+        if __debug__ and self.debug >= 4:
+            self._mesg(f"> {shown}")
+        sys.audit("imaplib.send", self, shown.encode())
+        send_secret(self._channel, self.sock, line)
+
+    def _read_reply(self) -> Reply:
+        assert self._tag is not None
+        while self.tagged_commands[self._tag] is None:
+            if self._get_response() is None:  # a continuation
+                return Reply("challenge", self.continuation_response)
+            if self.state == "LOGOUT" or "BYE" in self.untagged_responses:
+                raise EOFError("BYE")
+        kind, data = self.tagged_commands.pop(self._tag)
+        self._tag = None
+        return Reply("success" if kind == "OK" else "refusal", data[-1], data[-1])
+
+    # -- trouble
+
+    def _is_end(self, error: Exception) -> bool:
+        return isinstance(error, imaplib.IMAP4.abort) and error.args == ("socket error: EOF",)
+
+    def _not_greeted(self, error: Exception) -> Exception:
+        bye = self.untagged_responses.get("BYE")
+        if bye and isinstance(error, imaplib.IMAP4.error):
+            return IMAP4Unavailable(
+                f'the server declines: "{printable(_words(bye[-1]))}".',
+                hint="Try again later, or ask its administrator.",
+                **self._details(),
+            )
+        return super()._not_greeted(error)
+
+    def _close_now(self) -> None:
+        self.state = "LOGOUT"
+        sock = self.__dict__.get("sock")
+        if sock is not None:
+            sock.close()
+
+
+def _words(data: Any) -> bytes:
+    return data if isinstance(data, bytes) else b""
+
+
+def _quote(text: bytes) -> bytes:
+    """A quoted string (RFC 9051, 4.3); line breaks are refused before and by the line writer."""
+    return b'"' + text.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'

@@ -1,0 +1,172 @@
+"""What is wanted: frozen values."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+from .errors import LegacyCiphersWarning, PolicyError
+from .pins import Pin
+from .tls.cache import cached
+from .tls.context import PolicyContext, build_context
+from .tls.parameters import Parameters
+from .trust.base import TrustStore, describe
+from .trust.system import SystemTrust
+from .values import Value
+
+_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+
+class TLSPolicy(Value, kw_only=True):
+    """Which servers are believed, and over what TLS. `TLSPolicy()` is safe as it is.
+
+    - `minimum_version`: `"1.2"` or `"1.3"` (or `ssl.TLSVersion`); a stricter system setting stays.
+    - `trust`: a trust store: `SystemTrust()`, `CertifiTrust()`, `CATrust(…)`, these joined with
+      `|`, `ExactCertificate(…)`, or one of your own.
+    - `pins`: a `Pin` or several; one must fit in the verified chain, beside what `trust` asks.
+    - `strict_x509`: RFC 5280 to the letter, as Python 3.13 does; False for old private CAs.
+    - `legacy_ciphers`: a reason in words; adds suites without forward secrecy, and warns.
+
+    Checked when made: a file that cannot be read or an empty store is a `PolicyError` here, not at
+    the first connection. Two policies are equal when their fields are; files count by path.
+    """
+
+    minimum_version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2
+    trust: TrustStore = SystemTrust()
+    pins: tuple[Pin, ...] = ()
+    strict_x509: bool = True
+    legacy_ciphers: str | None = None
+
+    def _check(self) -> None:
+        self._set("minimum_version", _version(self.minimum_version))
+        self._set("pins", _pins(self.pins))
+        if not (hasattr(self.trust, "prepare") and hasattr(self.trust, "verify")):
+            raise PolicyError(
+                f"trust={self.trust!r} is not a trust store.",
+                code="trust",
+                hint="Use SystemTrust(), CATrust(path), ExactCertificate(path), or an object with "
+                "prepare(context) and verify(peer).",
+            )
+        if self.legacy_ciphers is not None and not str(self.legacy_ciphers).strip():
+            raise PolicyError("legacy_ciphers= needs a reason in words.", code="legacy-ciphers")
+        self.ssl_context()
+
+    def ssl_context(self) -> PolicyContext:
+        """A sealed `ssl.SSLContext` that enforces this policy anywhere, made once and kept.
+
+        A store's file that was replaced is noticed: the next call gives a new context. Certificates,
+        trust and pins are enforced by whatever uses it; STARTTLS and what is sent in clear are
+        matters of that program.
+        """
+        content = getattr(self.trust, "content", None)
+        found: PolicyContext = cached(self, content() if content else None, self._build)
+        return found
+
+    def _build(self) -> PolicyContext:
+        parameters = Parameters(
+            minimum_version=self.minimum_version,
+            strict_x509=self.strict_x509,
+            legacy_ciphers=self.legacy_ciphers,
+        )
+        return build_context(parameters, self.trust, self.pins, self._warnings())
+
+    def _warnings(self) -> tuple[Warning, ...]:
+        if self.legacy_ciphers is None:
+            return ()
+        return (
+            LegacyCiphersWarning(
+                "the policy allows cipher suites without forward secrecy: " + self.legacy_ciphers
+            ),
+        )
+
+    def describe(self) -> str:
+        """What this policy stands for, in words."""
+        context = self.ssl_context()
+        names = "checked" if context.check_hostname else "not checked (the key is the identity)"
+        rows = [
+            ("TLS", f"{_say(context.minimum_version)} or newer, no resumption, no renegotiation"),
+            ("ciphers", _ciphers(self.legacy_ciphers)),
+            ("trust", describe(self.trust)),
+            ("names", f"{names}; a common name alone never counts"),
+            ("pins", ", ".join(map(str, self.pins)) or "none"),
+            ("X.509", "strict (RFC 5280)" if self.strict_x509 else "old private CAs tolerated"),
+            ("revocation", "not checked"),
+        ]
+        return "\n".join(f"{label + ':':<13}{text}" for label, text in rows)
+
+
+class AuthPolicy(Value, kw_only=True):
+    """How to sign in: mechanisms by rank, the first that the server offers is used.
+
+    PLAIN and LOGIN send the password itself, which only ever travels over verified TLS. Where the
+    server offers no mechanism named here, its plain command (IMAP LOGIN, POP3 USER and PASS) is
+    used, over verified TLS as well.
+    """
+
+    mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
+
+    def _check(self) -> None:
+        given = (self.mechanisms,) if isinstance(self.mechanisms, str) else tuple(self.mechanisms)
+        self._set("mechanisms", tuple(name.upper() for name in given))
+        unknown = [name for name in self.mechanisms if name not in ("PLAIN", "LOGIN")]
+        if unknown or not self.mechanisms:
+            raise PolicyError(
+                f"mechanisms={given!r}: {', '.join(unknown) or 'none'} cannot be used.",
+                code="mechanisms",
+                hint="Known: PLAIN, LOGIN.",
+            )
+
+
+class Limits(Value, kw_only=True):
+    """Bounds on what a server may take, in seconds and octets. None: no bound.
+
+    `connect`: until TCP and TLS are up, over all addresses of the name together. `read`: for each
+    answer. The standard `timeout=` sets both.
+    """
+
+    connect: float | None = 30.0
+    read: float | None = 60.0
+
+    def _check(self) -> None:
+        for name in self._fields:
+            value: Any = getattr(self, name)
+            if value is not None and not (isinstance(value, (int, float)) and value > 0):
+                raise PolicyError(
+                    f"Limits({name}={value!r}): seconds above 0, or None.", code="limits"
+                )
+
+    def with_timeout(self, timeout: float | None) -> Limits:
+        """These limits under the standard `timeout=` argument; None leaves them as they are."""
+        if timeout is None:
+            return self
+        if timeout <= 0:
+            raise ValueError("Non-blocking socket (timeout=0) is not supported")
+        return Limits(connect=timeout, read=timeout)
+
+
+def _version(given: object) -> ssl.TLSVersion:
+    text = str(given).upper().removeprefix("TLSV").removeprefix("TLS").strip()
+    version = given if isinstance(given, ssl.TLSVersion) else _VERSIONS.get(text)
+    if version is None or version not in _VERSIONS.values():
+        raise PolicyError(
+            f"minimum_version={given!r}: the least is TLS 1.2 (RFC 8996 retired TLS 1.0 and 1.1).",
+            code="minimum-version",
+            hint='Write minimum_version="1.2" or "1.3".',
+        )
+    return version
+
+
+def _pins(given: Pin | str | Iterable[Pin | str]) -> tuple[Pin, ...]:
+    several = (given,) if isinstance(given, (Pin, str)) else tuple(given)
+    return tuple(pin if isinstance(pin, Pin) else Pin(pin) for pin in several)
+
+
+def _say(version: ssl.TLSVersion) -> str:
+    return "TLS 1.3" if version == ssl.TLSVersion.TLSv1_3 else "TLS 1.2"
+
+
+def _ciphers(legacy: str | None) -> str:
+    if legacy is None:
+        return "forward secrecy and AEAD only (RFC 9325)"
+    return f"also suites without forward secrecy, because: {legacy}"

@@ -1,0 +1,175 @@
+"""POP3 (RFC 1939) over TLS (RFC 8314), with SASL (RFC 5034)."""
+
+from __future__ import annotations
+
+import poplib
+import socket
+import ssl
+import sys
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from .connection import Connection, Reply
+from .errors import AuthenticationFailed, ConnectFailed, ProtocolViolation, printable
+from .policy import AuthPolicy, Limits, TLSPolicy
+from .sasl.choose import Offer
+from .sasl.credentials import Password, Secret
+from .sasl.exchange import Dialect
+from .wire import send_secret
+
+_POP3: Any = poplib.POP3  # captured: a program may put something else there later
+_POP3_SSL = poplib.POP3_SSL
+_DEFAULT: Any = socket._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]
+
+# -- errors
+
+
+class POP3ProtocolViolation(ProtocolViolation, poplib.error_proto):
+    """The server broke the protocol; also a `poplib.error_proto`."""
+
+
+class POP3Unavailable(ConnectFailed, poplib.error_proto):
+    """The server greeted with -ERR; also a `poplib.error_proto`."""
+
+    code = "unavailable"
+
+
+class POP3AuthenticationFailed(AuthenticationFailed, poplib.error_proto):
+    """The server declined; also a `poplib.error_proto`, with the reply's octets as `args[0]`."""
+
+
+# -- the connection
+
+
+class POP3_SSL(Connection, _POP3_SSL):
+    """A `poplib.POP3_SSL` whose server is verified before anything is said.
+
+    The standard arguments, and: `policy` (a `TLSPolicy`; none given means `TLSPolicy()`), `auth`
+    (an `AuthPolicy`), `limits` (`Limits`; `timeout`, in seconds, sets both of them), and
+    `server_hostname` (the name that the certificate must be for, where it is not `host`).
+
+    Raises `ConnectFailed`, `TLSError`, `CertificateRejected`, `PinMismatch`, `TimeLimitExceeded`,
+    `ProtocolViolation`, and `PolicyError` before anything is connected.
+    """
+
+    _PROTOCOL = "POP3 over TLS"
+    _DIALECT: ClassVar[Dialect] = Dialect("AUTH", longest=255)  # RFC 5034, 4
+    _VIOLATION = POP3ProtocolViolation
+    _AUTH_FAILED = POP3AuthenticationFailed
+    # of the standard class
+    _debugging: int
+    _getline: Callable[[], tuple[bytes, int]]
+    _getresp: Callable[[], bytes]
+
+    def __init__(
+        self,
+        host: str,
+        port: int = poplib.POP3_SSL_PORT,
+        *,
+        timeout: float | None = _DEFAULT,
+        context: ssl.SSLContext | None = None,
+        policy: TLSPolicy | None = None,
+        auth: AuthPolicy | None = None,
+        limits: Limits | None = None,
+        server_hostname: str | None = None,
+    ) -> None:
+        self._settle(
+            policy=policy,
+            context=context,
+            auth=auth,
+            limits=limits,
+            timeout=timeout,
+            server_hostname=server_hostname,
+        )
+        self.context = self._tls_context()
+        with self._greeting():
+            _POP3.__init__(self, host, port, timeout)
+
+    def _create_socket(self, timeout: float | None) -> socket.socket:
+        return self._open(self.host, self.port)
+
+    # -- sign-in
+
+    def authenticate(self, credentials: Password) -> bytes:
+        """Sign in by the best way both sides know (`AuthPolicy`): SASL, else USER and PASS.
+
+        Returns the server's reply, as `pass_` does. Raises `CredentialsRefused` (nothing was
+        sent) and `POP3AuthenticationFailed`; either ends the attempt, nothing weaker follows.
+        """
+        raw: bytes = self._sign_in(credentials).raw
+        return raw
+
+    def login(self, user: str, password: str) -> bytes:
+        """`authenticate(Password(user, password))`."""
+        credentials = Password(user, password)
+        del password
+        return self.authenticate(credentials)
+
+    def user(self, user: str) -> bytes:
+        """Send USER (RFC 1939, 7) as it is. Only over a verified channel."""
+        self._require_fresh()
+        self._write_secret(Secret(b"USER " + user.encode()), "USER <user>")
+        return self._getresp()
+
+    def pass_(self, pswd: str) -> bytes:
+        """Send PASS (RFC 1939, 7) as it is. Only over a verified channel."""
+        secret = Secret(b"PASS " + pswd.encode())
+        del pswd
+        self._require_fresh()
+        self._write_secret(secret, "PASS <secret>")
+        return self._getresp()
+
+    def _offer(self) -> Offer:
+        try:
+            capabilities = self.capa()
+        except poplib.error_proto:
+            return Offer(mechanisms=(), command="USER")  # before RFC 2449 there was nothing else
+        mechanisms = tuple(name.upper() for name in capabilities.get("SASL", ()))
+        if "USER" in capabilities or not mechanisms:
+            return Offer(mechanisms=mechanisms, command="USER")
+        return Offer(mechanisms=mechanisms, no_command="the server does not offer USER and PASS")
+
+    def _command_sign_in(self, password: Password) -> Reply:
+        self._write_secret(Secret(b"USER " + password.user.encode()), "USER <user>")
+        reply = self._read_reply()
+        if reply.kind != "success":
+            return reply
+        self._write_secret(Secret(b"PASS " + password.password.reveal()), "PASS <secret>")
+        return self._read_reply()
+
+    # -- lines
+
+    def _write_secret(self, line: Secret, shown: str) -> None:
+        if self._debugging:
+            print("*cmd*", repr(shown))
+        sys.audit("poplib.putline", self, shown.encode())
+        send_secret(self._channel, self.sock, line)
+
+    def _read_reply(self) -> Reply:
+        line, _ = self._getline()
+        if line.startswith(b"+OK"):
+            return Reply("success", line, line)
+        if line == b"+" or line.startswith(b"+ "):
+            return Reply("challenge", line[2:])
+        if line.startswith(b"-"):
+            return Reply("refusal", line, line)
+        raise self._not_greeted(poplib.error_proto(line))
+
+    # -- trouble
+
+    def _is_end(self, error: Exception) -> bool:
+        return isinstance(error, poplib.error_proto) and error.args == ("-ERR EOF",)
+
+    def _not_greeted(self, error: Exception) -> Exception:
+        words = error.args[0] if error.args else b""
+        if isinstance(words, bytes) and words.startswith(b"-ERR"):
+            return POP3Unavailable(
+                f'the server declines: "{printable(words)}".',
+                hint="Try again later, or ask its administrator.",
+                **self._details(),
+            )
+        return super()._not_greeted(error)
+
+    def _close_now(self) -> None:
+        if getattr(self, "sock", None) is not None:
+            _POP3.close(self)

@@ -1,0 +1,224 @@
+"""What can be wrong with a server's certificate: one class each, with its numbers.
+
+`str(reason)` is a clause that follows "the certificate"; `reason.code` is stable.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from .values import Value
+
+
+class Reason(Value):
+    """Base of all reasons."""
+
+    code: ClassVar[str] = "certificate"
+
+
+class Expired(Reason):
+    """The last day has passed (RFC 5280, 4.1.2.5)."""
+
+    code = "certificate-expired"
+    not_after: datetime
+    now: datetime
+
+    @property
+    def days(self) -> int:
+        return (self.now - self.not_after).days
+
+    def __str__(self) -> str:
+        return f"expired on {self.not_after:%Y-%m-%d}, {_days(self.days)} ago"
+
+
+class NotYetValid(Reason):
+    """The first day has not come (RFC 5280, 4.1.2.5)."""
+
+    code = "certificate-not-yet-valid"
+    not_before: datetime
+    now: datetime
+
+    @property
+    def days(self) -> int:
+        return (self.not_before - self.now).days
+
+    def __str__(self) -> str:
+        return f"is not valid before {self.not_before:%Y-%m-%d}, {_days(self.days)} from now"
+
+
+class SelfSigned(Reason):
+    """Signed with its own key, and nobody else's."""
+
+    code = "self-signed"
+    subject: str
+    fingerprint: str
+
+    def __str__(self) -> str:
+        return f"is self-signed ({self.subject}, SHA-256 {self.fingerprint})"
+
+
+class UntrustedRoot(Reason):
+    """The chain that was sent ends in a root that the trust store lacks."""
+
+    code = "untrusted-root"
+    root: str
+    store: str
+
+    def __str__(self) -> str:
+        return f"comes from {self.root!r}, which is not in the trust store used ({self.store})"
+
+
+class UnknownIssuer(Reason):
+    """No path to a trusted CA: the server left an intermediate out, or the CA is unknown."""
+
+    code = "unknown-issuer"
+    issuer: str
+    sent: int
+    store: str
+
+    def __str__(self) -> str:
+        return (
+            f"was issued by {self.issuer!r}, whose own certificate the server did not send (it "
+            f"sent {self.sent}) and the trust store used does not have ({self.store})"
+        )
+
+
+class BadSignature(Reason):
+    """The certificate claims an issuer whose key did not sign it."""
+
+    code = "bad-signature"
+    subject: str
+    issuer: str
+
+    def __str__(self) -> str:
+        return (
+            f"is forged or damaged: {self.subject!r} says it was issued by {self.issuer!r}, "
+            "whose key did not sign it"
+        )
+
+
+class NameMismatch(Reason):
+    """Valid for other names than the one asked for (RFC 9525)."""
+
+    code = "name-mismatch"
+    asked: str
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"is for {_list(self.names)}, you asked for {self.asked!r}"
+
+
+class CommonNameOnly(Reason):
+    """No subjectAltName: the common name is not a host name any more (RFC 9525, 2)."""
+
+    code = "common-name-only"
+    asked: str
+    common_name: str
+
+    def __str__(self) -> str:
+        named = f"only a common name ({self.common_name!r})" if self.common_name else "no name"
+        return f"carries {named} and no subjectAltName, so it cannot be checked for {self.asked!r}"
+
+
+class WeakKey(Reason):
+    """The public key is too short (RFC 9325, 4.5)."""
+
+    code = "weak-key"
+    kind: str
+    bits: int
+    minimum: int
+    subject: str
+
+    def __str__(self) -> str:
+        return (
+            f"has a weak key: {self.bits}-bit {self.kind}, at least {self.minimum} wanted "
+            f"({self.subject})"
+        )
+
+
+class WeakSignature(Reason):
+    """Signed with a broken hash."""
+
+    code = "weak-signature"
+    algorithm: str
+    subject: str
+
+    def __str__(self) -> str:
+        return f"is signed with {self.algorithm.upper()}, which can be forged ({self.subject})"
+
+
+class WrongPurpose(Reason):
+    """extendedKeyUsage without serverAuth (RFC 5280, 4.2.1.12)."""
+
+    code = "wrong-purpose"
+    purposes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"is not for servers: its extended key usage is {_list(self.purposes)}"
+
+
+class WrongKeyUsage(Reason):
+    """keyUsage that forbids a TLS server key (RFC 5280, 4.2.1.3)."""
+
+    code = "wrong-key-usage"
+    usages: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"has a key that is not for TLS: its key usage is {_list(self.usages)}"
+
+
+class NotStrict(Reason):
+    """Breaks RFC 5280 in a way that Python 3.13 and newer refuse by default."""
+
+    code = "not-strict"
+    what: str
+    subject: str
+
+    def __str__(self) -> str:
+        return f"breaks RFC 5280, or its CA does: {self.what} ({self.subject})"
+
+
+class NotPinned(Reason):
+    """Not one of the pinned keys or certificates."""
+
+    code = "pin-mismatch"
+    expected: tuple[str, ...]
+    found: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"is not the pinned one: expected {' or '.join(self.expected)}, "
+            f"found {', '.join(self.found) or 'no chain at all'}"
+        )
+
+
+class WaiverEnded(Reason):
+    """A dated exception was over."""
+
+    code = "waiver-ended"
+    what: str
+    until: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"was accepted in spite of its {self.what} until {self.until} only ({self.reason})"
+
+
+class Unexplained(Reason):
+    """OpenSSL refused it, and our own facts do not say why."""
+
+    code = "certificate"
+    verify_code: int
+    said: str
+
+    def __str__(self) -> str:
+        return f"was refused by OpenSSL: {self.said} (code {self.verify_code})"
+
+
+def _days(count: int) -> str:
+    return f"{count} day{'s' * (count != 1)}"
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return ", ".join(names) if names else "empty"

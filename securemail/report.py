@@ -1,0 +1,116 @@
+"""What was found on a connection: everything decided, and what was *not* checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .pins import fingerprint
+from .values import Value
+
+
+class Vouched(Value):
+    """What a trust store answers when it accepts a server.
+
+    `by`: who vouches, in words. `not_checked`: what the store did not look at. `waivers`: the
+    exceptions that were used. `warnings`: raised after the verdict. `acknowledged`: the caller's
+    reason for accepting a self-signed certificate, which silences `SelfSignedWarning`.
+    """
+
+    by: str
+    not_checked: tuple[str, ...] = ()
+    waivers: tuple[str, ...] = ()
+    warnings: tuple[Warning, ...] = ()
+    acknowledged: str | None = None
+
+
+class TLSReport(Value, kw_only=True):
+    """The TLS of one connection. `chain` is what vouched for the server, DER, leaf first."""
+
+    host: str | None
+    version: str
+    cipher: str
+    group: str | None = None
+    chain: tuple[bytes, ...] = ()
+    trusted_by: str
+    pinned: str | None = None
+    waivers: tuple[str, ...] = ()
+    not_checked: tuple[str, ...] = ()
+    warnings: tuple[Warning, ...] = ()
+    gated: bool = True
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the server's certificate, `AB:CD:…`."""
+        return fingerprint(self.chain[0]) if self.chain else ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data: texts, numbers, lists."""
+        plain = {name: getattr(self, name) for name in self._fields}
+        plain["chain"] = [fingerprint(der) for der in self.chain]
+        plain["warnings"] = [str(warning) for warning in self.warnings]
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()}
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Label and text, for a person."""
+        group = f", key exchange {self.group}" if self.group else ""
+        rows = [
+            ("TLS", f"{self.version}, {self.cipher}{group}"),
+            ("certificate", f"SHA-256 {self.fingerprint}"),
+            ("trusted by", self.trusted_by + ("" if self.gated else " (not gated)")),
+        ]
+        if self.pinned:
+            rows.append(("pinned", self.pinned))
+        rows += [("waiver", waiver) for waiver in self.waivers]
+        rows += [("warning", str(warning)) for warning in self.warnings]
+        rows.append(("not checked", ", ".join(self.not_checked) or "nothing left out"))
+        return rows
+
+
+class AuthReport(Value, kw_only=True):
+    """How the sign-in was done."""
+
+    user: str | None
+    mechanism: str
+    channel_binding: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self._fields}
+
+    def __str__(self) -> str:
+        binding = self.channel_binding or "no channel binding"
+        return f"{self.user!r} by {self.mechanism}, {binding}"
+
+
+class ConnectionReport(Value, kw_only=True):
+    """One connection: where, over what, and who signed in. `print(report)` is for people."""
+
+    protocol: str
+    host: str
+    port: int
+    address: str
+    tls: TLSReport | None = None
+    auth: AuthReport | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return {
+            "protocol": self.protocol,
+            "host": self.host,
+            "port": self.port,
+            "address": self.address,
+            "tls": self.tls.as_dict() if self.tls else None,
+            "auth": self.auth.as_dict() if self.auth else None,
+        }
+
+    def line(self) -> str:
+        """One line for a log. No secret can be in it: the report has none."""
+        tls = f"{self.tls.version} {self.tls.cipher}" if self.tls else "no TLS"
+        by = f", trusted by {self.tls.trusted_by}" if self.tls else ""
+        auth = f", signed in by {self.auth.mechanism}" if self.auth else ""
+        return f"{self.protocol} {self.host}:{self.port}: {tls}{by}{auth}"
+
+    def __str__(self) -> str:
+        rows = [("server", f"{self.host}:{self.port} ({self.protocol}), at {self.address}")]
+        rows += self.tls.lines() if self.tls else [("TLS", "none: everything travels in clear")]
+        rows.append(("sign-in", str(self.auth) if self.auth else "none so far"))
+        return "\n".join(f"{label + ':':<13}{text}" for label, text in rows)

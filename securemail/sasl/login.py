@@ -1,0 +1,32 @@
+"""LOGIN (draft-murchison-sasl-login-00): the user name, then the password, when asked.
+
+The prompts differ from server to server ("Username:", "User Name", an empty one): only their order
+counts.
+"""
+
+from __future__ import annotations
+
+from .credentials import Password
+
+
+class Login:
+    """The server speaks first, twice."""
+
+    name = "LOGIN"
+
+    def __init__(self, password: Password) -> None:
+        self._password = password
+        self._asked = 0
+
+    @property
+    def is_complete(self) -> bool:
+        return self._asked == 2
+
+    def start(self) -> None:
+        """Nothing: the first prompt is the server's."""
+
+    def answer(self, challenge: bytes) -> bytes | None:
+        self._asked += 1
+        if self._asked == 1:
+            return self._password.user.encode()
+        return self._password.password.reveal() if self._asked == 2 else None

@@ -1,0 +1,1 @@
+"""How the policy is enforced: the context and its gated socket classes, verify, explain."""

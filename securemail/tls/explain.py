@@ -1,0 +1,230 @@
+"""The next right step for each kind of refusal, in words. Pure.
+
+A fingerprint only ever stands next to the advice to compare it by another way than this
+connection: a hint must not be "paste this to make it go away".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..pins import Pin
+from ..reasons import (
+    BadSignature,
+    CommonNameOnly,
+    Expired,
+    NameMismatch,
+    NotPinned,
+    NotStrict,
+    NotYetValid,
+    Reason,
+    SelfSigned,
+    UnknownIssuer,
+    UntrustedRoot,
+    WaiverEnded,
+    WeakKey,
+    WeakSignature,
+    WrongKeyUsage,
+    WrongPurpose,
+)
+from ..trust.base import Peer
+from ..trust.exact import ExactCertificate
+
+_YEARS = 2 * 365  # days; beyond, a wrong clock is likelier than a forgotten certificate
+_COMPARE = "compare its fingerprint with the server's own by another way than this connection"
+
+
+def say(reasons: tuple[Reason, ...]) -> str:
+    """The facts as one sentence."""
+    clauses = [f"it {reason}" for reason in reasons[1:]]
+    return "the server's certificate " + "; ".join([str(reasons[0]), *clauses]) + "."
+
+
+def advise(reasons: tuple[Reason, ...], peer: Peer, store: object, pins: tuple[Pin, ...]) -> str:
+    """What to do about `reasons`, the deepest trouble first, one sentence or two for each."""
+    found = {type(reason): reason for reason in reversed(reasons)}
+    moot = {other for kind in found for other in _MOOT.get(kind, ())}
+    hints = [
+        how(found[kind], peer)
+        for kind, how in _ADVICE.items()
+        if kind in found and kind not in moot
+    ]
+    if pins and (SelfSigned in found or UntrustedRoot in found or UnknownIssuer in found):
+        hints.append("pins= only narrow what trust= accepts: they never admit a server.")
+    if NotPinned in found and isinstance(store, ExactCertificate):
+        hints.append(_issued_by_pinned(peer, store))
+    return " ".join(dict.fromkeys(hint for hint in hints if hint))
+
+
+def _self_signed(reason: Any, peer: Peer) -> str:
+    return (
+        f"If this is your own server, {_COMPARE}, and then use "
+        f'TLSPolicy(trust=ExactCertificate(pin="{Pin.of_key(peer.presented[0])}")), the pin of the '
+        "key presented here. If it is a public provider, somebody is intercepting the connection."
+    )
+
+
+def _untrusted_root(reason: Any, peer: Peer) -> str:
+    return (
+        "Get that CA's certificate from its owner, and use "
+        'TLSPolicy(trust=SystemTrust() | CATrust("ca.pem")). If the server is a public provider, '
+        "a proxy or an antivirus program is reading along: its CA is your administrator's decision."
+    )
+
+
+def _unknown_issuer(reason: Any, peer: Peer) -> str:
+    return (
+        "One of two: the server must send its intermediate certificate (its administrator mends "
+        'that), or its CA is a private one: then use TLSPolicy(trust=SystemTrust() | CATrust("ca.'
+        'pem")). A single known server can be trusted by ExactCertificate("server.pem").'
+    )
+
+
+def _bad_signature(reason: Any, peer: Peer) -> str:
+    return "Do not go on: somebody may be between you and the server. Tell its administrator."
+
+
+def _not_pinned(reason: Any, peer: Peer) -> str:
+    return (
+        "If the server got a new key, ask its administrator for the new pin and compare; do not "
+        "copy it from this message. If it did not, somebody is intercepting the connection."
+    )
+
+
+def _name(reason: Any, peer: Peer) -> str:
+    name = next((one for one in reason.names if "*" not in one), None)
+    if name is None:
+        return f"Connect to a name that fits {', '.join(reason.names)}."
+    return (
+        f"Connect to {name!r} if that is the server you mean, or keep the address and pass "
+        f"server_hostname={name!r}."
+    )
+
+
+def _common_name(reason: Any, peer: Peer) -> str:
+    return (
+        "The server needs a certificate with a subjectAltName. Until then, for a server you know: "
+        'TLSPolicy(trust=ExactCertificate("server.pem")).'
+    )
+
+
+def _expired(reason: Any, peer: Peer) -> str:
+    hint = "The server needs a new certificate; tell its administrator."
+    if reason.days > _YEARS:
+        hint += f" Or this computer's clock is wrong: it says {reason.now:%Y-%m-%d}."
+    return hint
+
+
+def _not_yet_valid(reason: Any, peer: Peer) -> str:
+    return f"Check this computer's clock: it says {reason.now:%Y-%m-%d %H:%M} UTC."
+
+
+def _weak_key(reason: Any, peer: Peer) -> str:
+    return "The server needs a new key and certificate; no setting here accepts this one."
+
+
+def _weak_signature(reason: Any, peer: Peer) -> str:
+    return "The CA must issue the certificate again, signed with SHA-256 or better."
+
+
+def _purpose(reason: Any, peer: Peer) -> str:
+    return "The server needs a certificate that is made for TLS servers (serverAuth)."
+
+
+def _not_strict(reason: Any, peer: Peer) -> str:
+    return (
+        "Python 3.12 and older accept this CA, Python 3.13 and newer do not. Best: make the CA "
+        "again. Otherwise TLSPolicy(strict_x509=False): chain, name and dates are still checked."
+    )
+
+
+def _waiver_ended(reason: Any, peer: Peer) -> str:
+    return "Install the new certificate, or give the waiver a new date if that is still right."
+
+
+# In the order in which they are said.
+_ADVICE: dict[type[Reason], Callable[[Any, Peer], str]] = {
+    NotPinned: _not_pinned,
+    BadSignature: _bad_signature,
+    SelfSigned: _self_signed,
+    UntrustedRoot: _untrusted_root,
+    UnknownIssuer: _unknown_issuer,
+    NameMismatch: _name,
+    CommonNameOnly: _common_name,
+    WaiverEnded: _waiver_ended,
+    Expired: _expired,
+    NotYetValid: _not_yet_valid,
+    WeakKey: _weak_key,
+    WeakSignature: _weak_signature,
+    WrongPurpose: _purpose,
+    WrongKeyUsage: _purpose,
+    NotStrict: _not_strict,
+}
+# Advice that would not help, or is not needed, beside the advice for another reason.
+_MOOT: dict[type[Reason], tuple[type[Reason], ...]] = {
+    NotPinned: (SelfSigned, UntrustedRoot, UnknownIssuer, NameMismatch, CommonNameOnly),
+    SelfSigned: (NameMismatch, CommonNameOnly),  # an exact certificate needs no name
+    **dict.fromkeys((WeakKey, WrongPurpose, WrongKeyUsage), (SelfSigned, NotStrict)),
+}
+
+
+def _issued_by_pinned(peer: Peer, store: ExactCertificate) -> str:
+    """The pinned certificate may be the CA of the one that was presented."""
+    if peer.presented and store.is_issuer_of(peer.presented[0]):
+        return "The pinned certificate issued this one: to trust what it issues, use CATrust."
+    return ""
+
+
+# `ssl.SSLError.reason` → what it means, and what to do.
+_OLD = (
+    "the server refused TLS 1.2 and 1.3; it probably knows only TLS 1.0 or 1.1, "
+    "which RFC 8996 retired.",
+    "Its administrator must enable TLS 1.2 or newer; no setting here goes lower.",
+)
+_NO_CIPHER = (
+    "the server and this policy have no cipher suite in common, or the server demands a client "
+    "certificate. (The server's alert may say SSLv3: that is only its old name.)",
+    "The server should offer ECDHE with AES-GCM or ChaCha20. If it cannot be upgraded: "
+    'TLSPolicy(legacy_ciphers="why").',
+)
+_PLAIN = (
+    "the other side does not speak TLS on this port.",
+    "The port probably expects STARTTLS, or no TLS at all. TLS from the first byte is on port 465 "
+    "(SMTP), 993 (IMAP) and 995 (POP3).",
+)
+_CLOSED = (
+    "the server ended the TLS handshake without a word.",
+    "It may not speak TLS on this port, or be overloaded; look into its log.",
+)
+HANDSHAKE: dict[str, tuple[str, str, str]] = {
+    **dict.fromkeys(
+        ("TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS_AVAILABLE"),
+        ("tls-too-old", *_OLD),
+    ),
+    **dict.fromkeys(
+        (
+            "SSLV3_ALERT_HANDSHAKE_FAILURE",
+            "TLSV1_ALERT_INSUFFICIENT_SECURITY",
+            "NO_SHARED_CIPHER",
+            "WRONG_CIPHER_RETURNED",
+        ),
+        ("no-common-cipher", *_NO_CIPHER),
+    ),
+    "DH_KEY_TOO_SMALL": (
+        "weak-dh",
+        "the server uses Diffie-Hellman parameters that are too small.",
+        "Its administrator must make new ones (2048 bits or more) or prefer ECDHE. Until then: "
+        'TLSPolicy(legacy_ciphers="why"), which does without DHE.',
+    ),
+    "UNSAFE_LEGACY_RENEGOTIATION_DISABLED": (
+        "unsafe-renegotiation",
+        "the server lacks secure renegotiation (RFC 5746), which every server has had since 2010.",
+        "It must be upgraded; no setting here does without.",
+    ),
+    **dict.fromkeys(
+        ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"),
+        ("not-tls", *_PLAIN),
+    ),
+    "UNEXPECTED_EOF_WHILE_READING": ("handshake-closed", *_CLOSED),
+}

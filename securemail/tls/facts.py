@@ -1,0 +1,145 @@
+"""All that is wrong with a chain, not only what OpenSSL met first. Pure.
+
+The judgement is OpenSSL's: these facts explain a refusal, and never make an acceptance.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import pairwise
+
+from ..certificate import Certificate
+from ..errors import PolicyError, printable
+from ..reasons import (
+    BadSignature,
+    CommonNameOnly,
+    Expired,
+    NameMismatch,
+    NotStrict,
+    NotYetValid,
+    Reason,
+    SelfSigned,
+    Unexplained,
+    UnknownIssuer,
+    UntrustedRoot,
+    WeakKey,
+    WeakSignature,
+    WrongKeyUsage,
+    WrongPurpose,
+)
+from ..trust.base import Peer, describe
+from ..trust.exact import ExactCertificate
+from ..trust.key_facts import key_facts, weak_key, weak_signature
+
+# X509_V_ERR_… of OpenSSL 3 (x509_vfy.h), and the reasons that explain each.
+_NO_ISSUER = (2, 20, 21, 27)
+_EXPLAINED_BY: dict[int, tuple[type[Reason], ...]] = {
+    7: (BadSignature,),
+    9: (NotYetValid,),
+    10: (Expired,),
+    18: (SelfSigned,),
+    19: (UntrustedRoot,),
+    26: (WrongPurpose, WrongKeyUsage),
+    62: (NameMismatch, CommonNameOnly),
+    64: (NameMismatch, CommonNameOnly),
+    66: (WeakKey,),
+    67: (WeakKey,),
+    68: (WeakSignature,),
+    **dict.fromkeys(_NO_ISSUER, (UnknownIssuer, BadSignature)),
+    **dict.fromkeys(range(80, 95), (NotStrict,)),
+}
+
+
+def find_facts(
+    peer: Peer, store: object, code: int, said: str, *, names: bool, now: datetime
+) -> tuple[Reason, ...]:
+    """Every reason why the chain that `peer` presented is refused. `code` and `said` are OpenSSL's
+    (0 where OpenSSL was content); `names`: whether the policy checks names."""
+    try:
+        reasons = tuple(dict.fromkeys(_facts(peer, store, code, said, names, now)))
+    except (ValueError, PolicyError) as error:  # a certificate that cannot be read whole
+        return (Unexplained(code, f"{said}; it is malformed: {printable(str(error))}"),)
+    wanted = _EXPLAINED_BY.get(code, ())
+    if code and not any(isinstance(reason, wanted) for reason in reasons):
+        reasons += (Unexplained(code, said),)
+    return reasons
+
+
+def _facts(
+    peer: Peer, store: object, code: int, said: str, names: bool, now: datetime
+) -> Iterator[Reason]:
+    chain = [Certificate(der) for der in peer.presented]
+    if not chain:
+        return
+    yield from _path(chain, code, store)
+    for certificate in chain[:1] + [one for one in chain[1:] if one.is_ca]:
+        yield from _dates(certificate, now)
+    if names and peer.host is not None:
+        yield from _name(chain[0], peer.host)
+    yield from key_facts(chain[0])
+    for certificate in chain[1:]:
+        yield from weak_key(certificate)
+    for certificate in chain:
+        yield from weak_signature(certificate)
+    if code in range(80, 95):
+        yield NotStrict(said, _strict_culprit(chain).subject)
+
+
+def _path(chain: list[Certificate], code: int, store: object) -> Iterator[Reason]:
+    """Whether, and where, the path to an anchor breaks. OpenSSL reports this before all else but
+    a weak key (66), where it has not looked for a path yet."""
+    for lower, upper in pairwise(chain):
+        claims = lower.parsed.issuer == upper.parsed.subject
+        if claims and not lower.is_signed_by(upper):
+            yield BadSignature(lower.subject, lower.issuer)
+    not_looked = code == 66 and not isinstance(store, ExactCertificate)
+    if code == 18 or (not_looked and chain[0].is_self_signed):
+        yield SelfSigned(chain[0].subject, chain[0].fingerprint)
+    elif code == 19:
+        root = next((one for one in reversed(chain) if one.is_self_issued), chain[-1])
+        yield UntrustedRoot(root.subject, describe(store))
+    elif code in _NO_ISSUER:
+        yield UnknownIssuer(_top(chain).issuer, len(chain), describe(store))
+
+
+def _top(chain: list[Certificate]) -> Certificate:
+    """The end of the path that starts at the leaf; what else was sent does not belong to it."""
+    top = chain[0]
+    for upper in chain[1:]:
+        if top.parsed.issuer == upper.parsed.subject and not top.is_self_issued:
+            top = upper
+    return top
+
+
+def _dates(certificate: Certificate, now: datetime) -> Iterator[Reason]:
+    if certificate.not_after < now:
+        yield Expired(certificate.not_after, now)
+    if certificate.not_before > now:
+        yield NotYetValid(certificate.not_before, now)
+
+
+def _name(leaf: Certificate, host: str) -> Iterator[Reason]:
+    if not leaf.names:
+        yield CommonNameOnly(host, leaf.common_name)
+    elif not any(_matches(name, host) for name in leaf.names):
+        yield NameMismatch(host, leaf.names)
+
+
+def _matches(name: str, host: str) -> bool:
+    """RFC 9525, 6.3: whole labels; a wildcard stands for one whole left-most label."""
+    try:
+        return ipaddress.ip_address(name) == ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    name, host = name.lower().removesuffix("."), host.lower()
+    if name.startswith("*."):
+        _, _, parent = host.partition(".")
+        return "." in parent and parent == name[2:]
+    return name == host
+
+
+def _strict_culprit(chain: list[Certificate]) -> Certificate:
+    """The certificate that a strict check most likely means: the top one that was sent."""
+    return chain[-1]

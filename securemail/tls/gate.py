@@ -1,0 +1,140 @@
+"""The gate: nothing is read or written before the server was verified, nor after TLS has ended.
+
+A check in `do_handshake` alone can be walked around: a first `send` makes OpenSSL shake hands by
+itself, and `unwrap` or `shutdown` leave an object that sends in clear. So every method that moves
+data asks the gate first.
+"""
+
+from __future__ import annotations
+
+import functools
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import PolicyError, TLSError, warn
+from ..report import TLSReport
+
+_MOVES_DATA = (
+    *("read", "write", "send", "sendall", "sendto", "sendfile"),
+    *("recv", "recv_into", "recvfrom", "recvfrom_into"),
+)
+
+
+class Gate:
+    """What the gated socket and the gated object share.
+
+    States: not verified (no report) → open (a report) → refused (an error, for good).
+    """
+
+    # Class-level, because SSLSocket._create shakes hands before an instance could be set up.
+    _report: TLSReport | None = None
+    _refused: Exception | None = None
+    _told = False
+    endpoint: tuple[int, str] | None = None  # port and protocol, where the caller knows them
+    _sslobj: Any
+
+    @property
+    def report(self) -> TLSReport | None:
+        """What was found, once the server was verified."""
+        return self._report
+
+    def _shake_hands(self, context: Any, shake: Callable[[], None]) -> None:
+        """Run the handshake, then the verdict. A failure of either closes for good."""
+        if self._refused is not None:
+            raise self._refused
+        try:
+            shake()
+            if self._report is None:
+                self._report = context.judge(self)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except BaseException as error:
+            refusal = context.refusal(self, error)  # before closing: it reads the peer's chain
+            self._refused = refusal if isinstance(refusal, TLSError) else _not_open()
+            self._release()
+            raise refusal from (None if refusal is error else error)
+
+    def _release(self) -> None:
+        """Close what is held. An SSLObject holds no socket."""
+
+    def _require_open(self) -> None:
+        if self._refused is not None:
+            raise self._refused
+        if self._report is None or self._sslobj is None:
+            raise _not_open()
+        self.tell()
+
+    def tell(self) -> None:
+        """Raise the warnings of the verdict, once: after the handshake, before the first data."""
+        if not self._told and self._report is not None:
+            self._told = True
+            for warning in self._report.warnings:
+                warn(warning)
+
+
+def _not_open() -> TLSError:
+    return TLSError(
+        "there is no verified TLS on this socket: the handshake was not done, or TLS has ended. "
+        "Nothing was sent or read.",
+        code="gate-closed",
+        hint="Call do_handshake() first; use nothing after unwrap(), shutdown() or close().",
+    )
+
+
+def _gated(standard: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(standard)
+    def method(self: Gate, *args: Any, **kwargs: Any) -> Any:
+        self._require_open()
+        return standard(self, *args, **kwargs)
+
+    return method
+
+
+def _gate_all(cls: type, standard: type) -> None:
+    for name in _MOVES_DATA:
+        if hasattr(standard, name):
+            setattr(cls, name, _gated(getattr(standard, name)))
+
+
+class GatedSocket(Gate, ssl.SSLSocket):
+    """The `ssl.SSLSocket` of a policy's context."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        self._shake_hands(self.context, lambda: ssl.SSLSocket.do_handshake(self, block))
+
+    def _release(self) -> None:
+        self.close()
+
+    def _require_open(self) -> None:
+        # While SSLSocket._create runs on a socket that is not connected, it looks for early data
+        # with recv(1). No TLS object exists then, and no caller who could see the data.
+        if "_connected" in self.__dict__:
+            super()._require_open()
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        return self._context  # type: ignore[attr-defined, no-any-return]
+
+    @context.setter
+    def context(self, value: object) -> None:
+        raise PolicyError("the context of a verified socket cannot be exchanged.", code="sealed")
+
+
+class GatedObject(Gate, ssl.SSLObject):
+    """The `ssl.SSLObject` of a policy's context, as asyncio uses it."""
+
+    def do_handshake(self) -> None:
+        self._shake_hands(self.context, lambda: ssl.SSLObject.do_handshake(self))
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        return self._sslobj.context  # type: ignore[no-any-return]
+
+    @context.setter
+    def context(self, value: object) -> None:
+        raise PolicyError("the context of a verified socket cannot be exchanged.", code="sealed")
+
+
+_gate_all(GatedSocket, ssl.SSLSocket)
+_gate_all(GatedObject, ssl.SSLObject)

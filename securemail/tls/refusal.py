@@ -1,0 +1,112 @@
+"""From the handshake's exception to the error that is raised: the failed connection's own chain,
+never a second, unverified connection."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime
+from typing import Any
+
+from ..errors import CertificateRejected, PinMismatch, SecureMailError, TLSError
+from ..reasons import NotPinned
+from ..trust.base import Peer, Store
+from .explain import HANDSHAKE, advise, say
+from .facts import find_facts
+from .verify import Rules, peer_of
+
+
+def refusal(sock: Any, error: BaseException, rules: Rules) -> BaseException:
+    """The error to raise for `error`. What is not about TLS (a reset, a time-out) stays as it is."""
+    if isinstance(error, CertificateRejected):
+        return _of_policy(_peer(sock), error, rules)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _of_openssl(_peer(sock), error, rules)
+    if isinstance(error, ssl.SSLError):
+        return _of_handshake(_peer(sock), error)
+    if isinstance(error, Exception) and not isinstance(error, (OSError, SecureMailError)):
+        # Whatever a store of somebody else raised is a refusal; asyncio knows only SSLError.
+        return CertificateRejected(
+            f"the trust store raised {type(error).__name__}: {error}", **_where(_peer(sock))
+        )
+    return error
+
+
+def _of_policy(peer: Peer, error: CertificateRejected, rules: Rules) -> CertificateRejected:
+    """OpenSSL was content, a store or a pin was not. An error with a text of its own keeps it."""
+    message = error.message or say(error.reasons)
+    hint = error.hint or advise(error.reasons, peer, rules.trust, rules.pins)
+    code = error.reasons[0].code if error.reasons else error.code
+    return type(error)(
+        message,
+        code=code,
+        hint=hint,
+        reasons=error.reasons,
+        chain=peer.presented,
+        **_where(peer),
+    )
+
+
+def _of_openssl(
+    peer: Peer, error: ssl.SSLCertVerificationError, rules: Rules
+) -> CertificateRejected:
+    own = rules.trust.objections(peer) if isinstance(rules.trust, Store) else ()
+    facts = find_facts(
+        peer,
+        rules.trust,
+        error.verify_code,
+        error.verify_message,
+        names=rules.names,
+        now=datetime.now(UTC),
+    )
+    reasons = (*own, *facts)
+    pinned = any(isinstance(reason, NotPinned) for reason in own)
+    return (PinMismatch if pinned else CertificateRejected)(
+        say(reasons),
+        code=reasons[0].code,
+        hint=advise(reasons, peer, rules.trust, rules.pins),
+        reasons=reasons,
+        chain=peer.presented,
+        verify_code=error.verify_code,
+        **_where(peer),
+    )
+
+
+def _of_handshake(peer: Peer, error: ssl.SSLError) -> TLSError:
+    if isinstance(error, TLSError):
+        return error
+    known = HANDSHAKE.get(error.reason or "")
+    if known is None and isinstance(error, ssl.SSLEOFError):
+        known = HANDSHAKE["UNEXPECTED_EOF_WHILE_READING"]
+    code, message, hint = known or ("tls", f"the TLS handshake failed: {error}.", "")
+    found = TLSError(message, code=code, hint=hint, **_where(peer))
+    found.reason = error.reason or ""
+    return found
+
+
+def _where(peer: Peer) -> dict[str, Any]:
+    return {
+        "host": peer.host,
+        "port": peer.port,
+        "protocol": peer.protocol,
+        "credentials_sent": False,
+    }
+
+
+def _peer(sock: Any) -> Peer:
+    """The peer as far as it is known. OpenSSL keeps the chain of a failed handshake; should a
+    version not, there is the code alone."""
+    try:
+        return peer_of(sock)
+    except (AttributeError, ValueError, ssl.SSLError):
+        port, protocol = sock.endpoint or (None, None)
+        return Peer(host=getattr(sock, "server_hostname", None), port=port, protocol=protocol)
+
+
+class _CallersContext(Store):
+    """Stands for the trust of a context that the caller made."""
+
+    def describe(self) -> str:
+        return "the caller's own context"
+
+
+CALLERS_RULES = Rules(trust=_CallersContext(), pins=(), in_handshake=True, names=True, strong=True)

@@ -1,0 +1,1 @@
+"""Who is believed: one file per store."""

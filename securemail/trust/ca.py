@@ -1,0 +1,89 @@
+"""Certificate authorities of one's own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import ssl
+from collections.abc import Hashable
+
+from .. import pem
+from ..certificate import Certificate
+from ..errors import PolicyError
+from ..standard_ssl import scratch_context
+from .base import CAStore
+
+
+class CATrust(CAStore):
+    """Believes the certificate authorities in `source`: a PEM (or DER) file, a directory of such
+    files, or PEM text. Raises `PolicyError` for anything that is not a CA certificate."""
+
+    source: pem.Source
+
+    def _check(self) -> None:
+        if not pem.is_pem(self.source):
+            self._set("source", os.fspath(self.source))
+        _require_authorities(self._ders(), self.source)
+
+    def prepare(self, context: ssl.SSLContext) -> None:
+        ders = self._ders()
+        context.load_verify_locations(cadata=b"".join(ders))
+
+    def content(self) -> Hashable:
+        return hashlib.sha256(b"".join(self._ders())).digest()
+
+    def describe(self) -> str:
+        return f"CA certificates in {pem.name_of(self.source)}"
+
+    def _ders(self) -> tuple[bytes, ...]:
+        if pem.is_pem(self.source) or not os.path.isdir(self.source):
+            return pem.certificates(self.source)
+        return _in_directory(self.source)
+
+    def __repr__(self) -> str:
+        return f"CATrust({pem.name_of(self.source)})"
+
+
+def _in_directory(folder: pem.Source) -> tuple[bytes, ...]:
+    """Every certificate below `folder`, one level; files without one (a README) are passed over."""
+    files = sorted(entry.path for entry in os.scandir(os.fspath(folder)) if entry.is_file())
+    ders: dict[bytes, None] = {}  # a hashed directory names each file twice
+    for path in files:
+        try:
+            ders.update(dict.fromkeys(pem.certificates(path)))
+        except PolicyError as error:
+            if error.code != "no-certificate":
+                raise
+    if not ders:
+        raise PolicyError(
+            f"the directory {folder!r} holds no certificate, so nobody would be believed.",
+            code="empty-store",
+            hint="Put the CA's PEM file there, or name the file itself.",
+        )
+    return tuple(ders)
+
+
+def _all_authorities(ders: tuple[bytes, ...]) -> bool:
+    context = scratch_context()
+    try:
+        context.load_verify_locations(cadata=b"".join(ders))
+    except ssl.SSLError:
+        return False
+    stored = context.cert_store_stats()
+    return stored["x509"] == stored["x509_ca"]
+
+
+def _require_authorities(ders: tuple[bytes, ...], source: pem.Source) -> None:
+    """OpenSSL's own count first: it costs no further import where all is well."""
+    if _all_authorities(ders):
+        return
+    for der in ders:
+        certificate = Certificate(der)
+        if not certificate.is_ca:
+            raise PolicyError(
+                f"{pem.name_of(source)} holds {certificate.subject}, "
+                "which is a server's certificate and not a certificate authority's.",
+                code="not-a-ca",
+                hint=f"To trust exactly this server: trust=ExactCertificate"
+                f"({'PEM' if pem.is_pem(source) else repr(source)}).",
+            )
