@@ -29,9 +29,7 @@ class Pin(Value):
     text: str
 
     def _check(self) -> None:
-        kind, _, value = (
-            self.text.strip().partition("/") if isinstance(self.text, str) else ("",) * 3
-        )
+        kind, _, value = str(self.text).strip().partition("/")
         if kind == "sha256":
             self._set("text", f"sha256/{_base64_digest(value, self.text)}")
         elif kind == "certificate-sha256":
@@ -112,7 +110,7 @@ def _base64_digest(value: str, text: str) -> str:
 
 
 def _hex_digest(value: str) -> str:
-    digits = re.sub(r"[:\s]", "", value).lower() if isinstance(value, str) else ""
+    digits = re.sub(r"[:\s]", "", str(value)).lower()
     if not _HEX.match(digits):
         hint = "It may be a SHA-1 or MD5 fingerprint: ask for the SHA-256 one. " * (
             len(digits) in (32, 40)

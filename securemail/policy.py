@@ -55,9 +55,9 @@ class TLSPolicy(Value, kw_only=True):
     def ssl_context(self) -> PolicyContext:
         """A sealed `ssl.SSLContext` that enforces this policy anywhere, made once and kept.
 
-        A store's file that was replaced is noticed: the next call gives a new context. Certificates,
-        trust and pins are enforced by whatever uses it; STARTTLS and what is sent in clear are
-        matters of that program.
+        A store's file that was replaced is noticed: the next call gives a new context.
+        Certificates, trust and pins are enforced by whatever uses it; STARTTLS and what is sent
+        in clear are matters of that program.
         """
         content = getattr(self.trust, "content", None)
         found: PolicyContext = cached(self, content() if content else None, self._build)
@@ -107,7 +107,8 @@ class AuthPolicy(Value, kw_only=True):
     mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
 
     def _check(self) -> None:
-        given = (self.mechanisms,) if isinstance(self.mechanisms, str) else tuple(self.mechanisms)
+        wanted: Any = self.mechanisms
+        given = (wanted,) if isinstance(wanted, str) else tuple(wanted)
         self._set("mechanisms", tuple(name.upper() for name in given))
         unknown = [name for name in self.mechanisms if name not in ("PLAIN", "LOGIN")]
         if unknown or not self.mechanisms:

@@ -141,7 +141,7 @@ class POP3_SSL(Connection, _POP3_SSL):
 
     def _write_secret(self, line: Secret, shown: str) -> None:
         if self._debugging:
-            print("*cmd*", repr(shown))
+            print("*cmd*", repr(shown))  # noqa: T201 - as the standard module does
         sys.audit("poplib.putline", self, shown.encode())
         send_secret(self._channel, self.sock, line)
 

@@ -24,7 +24,7 @@ def send_secret(channel: Channel, sock: socket.socket | None, line: Secret) -> N
     try:
         sock.sendall(line.reveal() + CRLF)
         return
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - raised again below
         # Frames below hold the octets: a traceback that shows locals would show them.
         failed = error.with_traceback(None)
         failed.__context__ = failed.__cause__ = None

@@ -30,6 +30,7 @@ from ..reasons import (
 )
 from ..trust.base import Peer
 from ..trust.exact import ExactCertificate
+from ..values import Value
 
 _YEARS = 2 * 365  # days; beyond, a wrong clock is likelier than a forgotten certificate
 _COMPARE = "compare its fingerprint with the server's own by another way than this connection"
@@ -45,11 +46,8 @@ def advise(reasons: tuple[Reason, ...], peer: Peer, store: object, pins: tuple[P
     """What to do about `reasons`, the deepest trouble first, one sentence or two for each."""
     found = {type(reason): reason for reason in reversed(reasons)}
     moot = {other for kind in found for other in _MOOT.get(kind, ())}
-    hints = [
-        how(found[kind], peer)
-        for kind, how in _ADVICE.items()
-        if kind in found and kind not in moot
-    ]
+    said = [kind for kind in _ADVICE if kind in found and kind not in moot]
+    hints = [_ADVICE[kind](found[kind], peer) for kind in said]
     if pins and (SelfSigned in found or UntrustedRoot in found or UnknownIssuer in found):
         hints.append("pins= only narrow what trust= accepts: they never admit a server.")
     if NotPinned in found and isinstance(store, ExactCertificate):
@@ -176,55 +174,63 @@ def _issued_by_pinned(peer: Peer, store: ExactCertificate) -> str:
     return ""
 
 
-# `ssl.SSLError.reason` → what it means, and what to do.
-_OLD = (
+class Known(Value):
+    """What a failed handshake means, and what to do."""
+
+    code: str
+    message: str
+    hint: str
+
+
+_OLD = Known(
+    "tls-too-old",
     "the server refused TLS 1.2 and 1.3; it probably knows only TLS 1.0 or 1.1, "
     "which RFC 8996 retired.",
     "Its administrator must enable TLS 1.2 or newer; no setting here goes lower.",
 )
-_NO_CIPHER = (
+_NO_CIPHER = Known(
+    "no-common-cipher",
     "the server and this policy have no cipher suite in common, or the server demands a client "
     "certificate. (The server's alert may say SSLv3: that is only its old name.)",
     "The server should offer ECDHE with AES-GCM or ChaCha20. If it cannot be upgraded: "
     'TLSPolicy(legacy_ciphers="why").',
 )
-_PLAIN = (
+_WEAK_DH = Known(
+    "weak-dh",
+    "the server uses Diffie-Hellman parameters that are too small.",
+    "Its administrator must make new ones (2048 bits or more) or prefer ECDHE. Until then: "
+    'TLSPolicy(legacy_ciphers="why"), which does without DHE.',
+)
+_RENEGOTIATION = Known(
+    "unsafe-renegotiation",
+    "the server lacks secure renegotiation (RFC 5746), which every server has had since 2010.",
+    "It must be upgraded; no setting here does without.",
+)
+_NOT_TLS = Known(
+    "not-tls",
     "the other side does not speak TLS on this port.",
     "The port probably expects STARTTLS, or no TLS at all. TLS from the first byte is on port 465 "
     "(SMTP), 993 (IMAP) and 995 (POP3).",
 )
-_CLOSED = (
+CLOSED = Known(
+    "handshake-closed",
     "the server ended the TLS handshake without a word.",
     "It may not speak TLS on this port, or be overloaded; look into its log.",
 )
-HANDSHAKE: dict[str, tuple[str, str, str]] = {
-    **dict.fromkeys(
-        ("TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS_AVAILABLE"),
-        ("tls-too-old", *_OLD),
-    ),
-    **dict.fromkeys(
-        (
-            "SSLV3_ALERT_HANDSHAKE_FAILURE",
-            "TLSV1_ALERT_INSUFFICIENT_SECURITY",
-            "NO_SHARED_CIPHER",
-            "WRONG_CIPHER_RETURNED",
-        ),
-        ("no-common-cipher", *_NO_CIPHER),
-    ),
-    "DH_KEY_TOO_SMALL": (
-        "weak-dh",
-        "the server uses Diffie-Hellman parameters that are too small.",
-        "Its administrator must make new ones (2048 bits or more) or prefer ECDHE. Until then: "
-        'TLSPolicy(legacy_ciphers="why"), which does without DHE.',
-    ),
-    "UNSAFE_LEGACY_RENEGOTIATION_DISABLED": (
-        "unsafe-renegotiation",
-        "the server lacks secure renegotiation (RFC 5746), which every server has had since 2010.",
-        "It must be upgraded; no setting here does without.",
-    ),
-    **dict.fromkeys(
-        ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"),
-        ("not-tls", *_PLAIN),
-    ),
-    "UNEXPECTED_EOF_WHILE_READING": ("handshake-closed", *_CLOSED),
+# By `ssl.SSLError.reason`, which is stable where the text is not.
+HANDSHAKE = {
+    "TLSV1_ALERT_PROTOCOL_VERSION": _OLD,
+    "UNSUPPORTED_PROTOCOL": _OLD,
+    "NO_PROTOCOLS_AVAILABLE": _OLD,
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": _NO_CIPHER,
+    "TLSV1_ALERT_INSUFFICIENT_SECURITY": _NO_CIPHER,
+    "NO_SHARED_CIPHER": _NO_CIPHER,
+    "WRONG_CIPHER_RETURNED": _NO_CIPHER,
+    "DH_KEY_TOO_SMALL": _WEAK_DH,
+    "UNSAFE_LEGACY_RENEGOTIATION_DISABLED": _RENEGOTIATION,
+    "WRONG_VERSION_NUMBER": _NOT_TLS,
+    "PACKET_LENGTH_TOO_LONG": _NOT_TLS,
+    "RECORD_LAYER_FAILURE": _NOT_TLS,
+    "HTTP_REQUEST": _NOT_TLS,
+    "UNEXPECTED_EOF_WHILE_READING": CLOSED,
 }

@@ -49,7 +49,7 @@ class Gate:
                 self._report = context.judge(self)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - always raised again, in other words
             refusal = context.refusal(self, error)  # before closing: it reads the peer's chain
             self._refused = refusal if isinstance(refusal, TLSError) else _not_open()
             self._release()

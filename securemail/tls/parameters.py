@@ -34,10 +34,9 @@ def before_trust(context: ssl.SSLContext, wanted: Parameters) -> None:
     set_value(context, "check_hostname", False)  # else verify_mode cannot be set in one order only
     set_value(context, "verify_mode", ssl.CERT_REQUIRED)
     set_value(context, "check_hostname", True)
-    flags = ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN
-    set_value(
-        context, "verify_flags", flags | (ssl.VERIFY_X509_STRICT if wanted.strict_x509 else 0)
-    )
+    strict = ssl.VERIFY_X509_STRICT if wanted.strict_x509 else 0
+    flags = ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN | strict
+    set_value(context, "verify_flags", flags)
 
 
 def after_trust(context: ssl.SSLContext, wanted: Parameters) -> None:
@@ -57,9 +56,8 @@ def _set_ciphers(context: ssl.SSLContext, wanted: Parameters) -> None:
     suites = _LEGACY if wanted.legacy_ciphers else _MODERN
     allowed = _tls12(context)
     context.set_ciphers(f"{suites}:@SECLEVEL={level}")
-    if not wanted.legacy_ciphers and (
-        both := [name for name in _tls12(context) if name in allowed]
-    ):
+    both = [name for name in _tls12(context) if name in allowed]
+    if both and not wanted.legacy_ciphers:
         context.set_ciphers(":".join(both) + f":@SECLEVEL={level}")
 
 

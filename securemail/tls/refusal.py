@@ -10,13 +10,13 @@ from typing import Any
 from ..errors import CertificateRejected, PinMismatch, SecureMailError, TLSError
 from ..reasons import NotPinned
 from ..trust.base import Peer, Store
-from .explain import HANDSHAKE, advise, say
+from .explain import CLOSED, HANDSHAKE, Known, advise, say
 from .facts import find_facts
 from .verify import Rules, peer_of
 
 
 def refusal(sock: Any, error: BaseException, rules: Rules) -> BaseException:
-    """The error to raise for `error`. What is not about TLS (a reset, a time-out) stays as it is."""
+    """The error to raise for `error`. What is not TLS (a reset, a time-out) stays as it is."""
     if isinstance(error, CertificateRejected):
         return _of_policy(_peer(sock), error, rules)
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -75,10 +75,11 @@ def _of_handshake(peer: Peer, error: ssl.SSLError) -> TLSError:
     if isinstance(error, TLSError):
         return error
     known = HANDSHAKE.get(error.reason or "")
-    if known is None and isinstance(error, ssl.SSLEOFError):
-        known = HANDSHAKE["UNEXPECTED_EOF_WHILE_READING"]
-    code, message, hint = known or ("tls", f"the TLS handshake failed: {error}.", "")
-    found = TLSError(message, code=code, hint=hint, **_where(peer))
+    if known is None and isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        known = CLOSED
+    if known is None:
+        known = Known("tls", f"the TLS handshake failed: {error}.", "")
+    found = TLSError(known.message, code=known.code, hint=known.hint, **_where(peer))
     found.reason = error.reason or ""
     return found
 

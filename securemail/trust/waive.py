@@ -17,7 +17,7 @@ class Waiver(Value):
     until: date
 
     def _check(self) -> None:
-        if not isinstance(self.reason, str) or not self.reason.strip():
+        if not str(self.reason or "").strip():
             raise PolicyError(
                 f"a waiver of {self.what} needs a reason.", code="waiver-reason", hint=_EXAMPLE
             )
