@@ -54,6 +54,8 @@ class Connection:
     _DIALECT: ClassVar[Dialect]
     _VIOLATION: ClassVar[type[ProtocolViolation]]  # also the standard module's error
     _AUTH_FAILED: ClassVar[type[AuthenticationFailed]]  # likewise
+    _LOST: ClassVar[type[ConnectReset]]  # likewise
+    _STANDARD_ERROR: ClassVar[type[Exception]]  # the standard module's own
 
     sock: Any
     _policy: TLSPolicy | None = None
@@ -242,9 +244,13 @@ class Connection:
                 hint="This is not how a mail server signs anybody in; it has not proved itself.",
                 **self._details(credentials_sent=True),
             ) from None
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, ValueError, self._STANDARD_ERROR) as error:
             self._close_now()
-            raise self._lost("during the sign-in", error, credentials_sent=True) from error
+            if self._is_loss(error):
+                raise self._lost("during the sign-in", error, credentials_sent=True) from error
+            if isinstance(error, SecureMailError):
+                raise
+            raise self._not_spoken(error) from error
 
     # -- trouble
 
@@ -252,20 +258,21 @@ class Connection:
         details: dict[str, Any] = self._endpoint.details() if self._endpoint else {}
         return {**details, "credentials_sent": credentials_sent}
 
-    def _lost(self, when: str, error: BaseException, *, credentials_sent: bool) -> SecureMailError:
+    def _lost(self, when: str, error: Exception, *, credentials_sent: bool) -> SecureMailError:
         """The error for a connection that ended, or went silent, `when`."""
         if isinstance(error, SecureMailError):
             return error
         details = self._details(credentials_sent=credentials_sent)
-        if isinstance(error, TimeoutError):
+        cause = error.__context__ if isinstance(error.__context__, OSError) else error
+        if isinstance(cause, TimeoutError):
             return TimeLimitExceeded(
-                f"the server said nothing for {self._limits.read:g} s {when}.",
+                f"the server said nothing for {self._limits.read:g} s, {when}.",
                 hint="It may be overloaded; Limits(read=...) waits longer.",
                 **details,
             )
-        return ConnectReset(
+        return self._LOST(
             f"the server hung up {when}.",
-            number=getattr(error, "errno", None),
+            number=getattr(cause, "errno", None),
             hint="It may be overloaded, or refuse this computer; look into its log.",
             **details,
         )
@@ -283,27 +290,27 @@ class Connection:
             raise raised from error
 
     def _greeting_error(self, error: BaseException) -> BaseException:
-        if isinstance(error, SecureMailError) or not isinstance(error, Exception):
+        if not isinstance(error, Exception) or isinstance(error, SecureMailError):
             return error
-        cause = error.__context__ if isinstance(error.__context__, OSError) else error
-        if isinstance(cause, SecureMailError):
-            return cause
-        if isinstance(cause, TimeoutError) or self._is_end(error):
-            return self._lost("before it greeted", cause, credentials_sent=False)
-        if isinstance(error, (OSError, PolicyError)) and self._endpoint is None:
-            return error
-        if isinstance(error, OSError) and not isinstance(error, self._VIOLATION.__mro__[2]):
-            return self._lost("before it greeted", error, credentials_sent=False)
-        return self._not_greeted(error)
+        if isinstance(error.__context__, SecureMailError):
+            return error.__context__  # smtplib wraps every OSError, ours included
+        if self._is_loss(error):
+            return self._lost("before it was ready", error, credentials_sent=False)
+        return self._not_spoken(error)
+
+    def _is_loss(self, error: Exception) -> bool:
+        """A connection that ended or went silent, not one that says something wrong."""
+        is_standard = isinstance(error, self._STANDARD_ERROR)
+        return self._is_end(error) if is_standard else isinstance(error, (OSError, EOFError))
 
     def _is_end(self, error: Exception) -> bool:
         """Whether the standard module means the end of the connection by `error`."""
         raise NotImplementedError
 
-    def _not_greeted(self, error: Exception) -> Exception:
-        """For words that are no greeting of this protocol."""
+    def _not_spoken(self, error: Exception) -> Exception:
+        """For words that are not of this protocol."""
         return self._VIOLATION(
-            f"the server did not greet as {self._PROTOCOL} does: {printable(str(error))}.",
+            f"the server does not speak as {self._PROTOCOL} does: {printable(str(error))}.",
             hint="Is this the right port, and nothing in between?",
             **self._details(),
         )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .connection import Connection, Reply
-from .errors import AuthenticationFailed, ConnectFailed, ProtocolViolation, printable
+from .errors import AuthenticationFailed, ConnectFailed, ConnectReset, ProtocolViolation, printable
 from .policy import AuthPolicy, Limits, TLSPolicy
 from .sasl.choose import Offer
 from .sasl.credentials import Password, Secret
@@ -26,6 +26,10 @@ _PORT = 993  # imaplib.IMAP4_SSL_PORT
 
 class IMAP4ProtocolViolation(ProtocolViolation, imaplib.IMAP4.abort):
     """The server broke the protocol; also an `IMAP4.abort`."""
+
+
+class IMAP4ConnectionLost(ConnectReset, imaplib.IMAP4.abort):
+    """The server hung up; also an `IMAP4.abort`."""
 
 
 class IMAP4Unavailable(ConnectFailed, imaplib.IMAP4.error):
@@ -56,6 +60,8 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
     _DIALECT: ClassVar[Dialect] = Dialect("AUTHENTICATE")
     _VIOLATION = IMAP4ProtocolViolation
     _AUTH_FAILED = IMAP4AuthenticationFailed
+    _LOST = IMAP4ConnectionLost
+    _STANDARD_ERROR = imaplib.IMAP4.error
     # of the standard class
     tagged_commands: dict[bytes, Any]
     continuation_response: bytes  # type: ignore[assignment]
@@ -118,9 +124,8 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
 
     def login(self, user: str, password: str) -> tuple[str, list[Any]]:  # type: ignore[override]
         """`authenticate(Password(user, password))`."""
-        credentials = Password(user, password)
-        del password
-        return self.authenticate(credentials)
+        password = Secret(password)  # type: ignore[assignment]
+        return self.authenticate(Password(user, password))
 
     def _require_state(self) -> None:
         if self.state != "NONAUTH":
@@ -137,11 +142,8 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
         return "SASL-IR" in self.capabilities
 
     def _command_sign_in(self, password: Password) -> Reply:
-        line = b" ".join(
-            (b"LOGIN", _quote(password.user.encode()), _quote(password.password.reveal()))
-        )
-        self._write_secret(Secret(line), "LOGIN <secret>")
-        del line
+        user, secret = _quote(password.user.encode()), _quoted(password.password)
+        self._write_secret(Secret(b"LOGIN " + user + b" " + secret.reveal()), "LOGIN <secret>")
         return self._read_reply()
 
     # -- lines
@@ -174,7 +176,7 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
     def _is_end(self, error: Exception) -> bool:
         return isinstance(error, imaplib.IMAP4.abort) and error.args == ("socket error: EOF",)
 
-    def _not_greeted(self, error: Exception) -> Exception:
+    def _not_spoken(self, error: Exception) -> Exception:
         bye = self.untagged_responses.get("BYE")
         if bye and isinstance(error, imaplib.IMAP4.error):
             return IMAP4Unavailable(
@@ -182,7 +184,7 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
                 hint="Try again later, or ask its administrator.",
                 **self._details(),
             )
-        return super()._not_greeted(error)
+        return super()._not_spoken(error)
 
     def _close_now(self) -> None:
         self.state = "LOGOUT"
@@ -193,6 +195,10 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
 
 def _words(data: Any) -> bytes:
     return data if isinstance(data, bytes) else b""
+
+
+def _quoted(secret: Secret) -> Secret:
+    return Secret(_quote(secret.reveal()))
 
 
 def _quote(text: bytes) -> bytes:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .connection import Connection, Reply
-from .errors import AuthenticationFailed, ConnectFailed, ProtocolViolation, printable
+from .errors import AuthenticationFailed, ConnectFailed, ConnectReset, ProtocolViolation, printable
 from .policy import AuthPolicy, Limits, TLSPolicy
 from .sasl.choose import Offer
 from .sasl.credentials import Password, Secret
@@ -26,6 +26,10 @@ _DEFAULT: Any = socket._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]
 
 class POP3ProtocolViolation(ProtocolViolation, poplib.error_proto):
     """The server broke the protocol; also a `poplib.error_proto`."""
+
+
+class POP3ConnectionLost(ConnectReset, poplib.error_proto):
+    """The server hung up; also a `poplib.error_proto`."""
 
 
 class POP3Unavailable(ConnectFailed, poplib.error_proto):
@@ -56,6 +60,8 @@ class POP3_SSL(Connection, _POP3_SSL):
     _DIALECT: ClassVar[Dialect] = Dialect("AUTH", longest=255)  # RFC 5034, 4
     _VIOLATION = POP3ProtocolViolation
     _AUTH_FAILED = POP3AuthenticationFailed
+    _LOST = POP3ConnectionLost
+    _STANDARD_ERROR = poplib.error_proto
     # of the standard class
     _debugging: int
     _getline: Callable[[], tuple[bytes, int]]
@@ -101,9 +107,8 @@ class POP3_SSL(Connection, _POP3_SSL):
 
     def login(self, user: str, password: str) -> bytes:
         """`authenticate(Password(user, password))`."""
-        credentials = Password(user, password)
-        del password
-        return self.authenticate(credentials)
+        password = Secret(password)  # type: ignore[assignment]
+        return self.authenticate(Password(user, password))
 
     def user(self, user: str) -> bytes:
         """Send USER (RFC 1939, 7) as it is. Only over a verified channel."""
@@ -113,10 +118,10 @@ class POP3_SSL(Connection, _POP3_SSL):
 
     def pass_(self, pswd: str) -> bytes:
         """Send PASS (RFC 1939, 7) as it is. Only over a verified channel."""
-        secret = Secret(b"PASS " + pswd.encode())
-        del pswd
+        pswd = Secret(pswd)  # type: ignore[assignment]
+        password = Password("unused", pswd).password  # checked as every password is
         self._require_fresh()
-        self._write_secret(secret, "PASS <secret>")
+        self._write_secret(Secret(b"PASS " + password.reveal()), "PASS <secret>")
         return self._getresp()
 
     def _offer(self) -> Offer:
@@ -153,14 +158,14 @@ class POP3_SSL(Connection, _POP3_SSL):
             return Reply("challenge", line[2:])
         if line.startswith(b"-"):
             return Reply("refusal", line, line)
-        raise self._not_greeted(poplib.error_proto(line))
+        raise self._not_spoken(poplib.error_proto(line))
 
     # -- trouble
 
     def _is_end(self, error: Exception) -> bool:
         return isinstance(error, poplib.error_proto) and error.args == ("-ERR EOF",)
 
-    def _not_greeted(self, error: Exception) -> Exception:
+    def _not_spoken(self, error: Exception) -> Exception:
         words = error.args[0] if error.args else b""
         if isinstance(words, bytes) and words.startswith(b"-ERR"):
             return POP3Unavailable(
@@ -168,7 +173,7 @@ class POP3_SSL(Connection, _POP3_SSL):
                 hint="Try again later, or ask its administrator.",
                 **self._details(),
             )
-        return super()._not_greeted(error)
+        return super()._not_spoken(error)
 
     def _close_now(self) -> None:
         if getattr(self, "sock", None) is not None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .connection import Connection, Reply
-from .errors import AuthenticationFailed, ConnectFailed, ProtocolViolation, printable
+from .errors import AuthenticationFailed, ConnectFailed, ConnectReset, ProtocolViolation, printable
 from .policy import AuthPolicy, Limits, TLSPolicy
 from .sasl.choose import Offer
 from .sasl.credentials import Password, Secret
@@ -26,6 +26,10 @@ _DEFAULT: Any = socket._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]
 
 class SMTPProtocolViolation(ProtocolViolation, smtplib.SMTPException):
     """The server broke the protocol; also an `SMTPException`."""
+
+
+class SMTPConnectionLost(ConnectReset, smtplib.SMTPServerDisconnected):
+    """The server hung up; also an `SMTPServerDisconnected`."""
 
 
 class SMTPUnavailable(ConnectFailed, smtplib.SMTPConnectError):
@@ -68,6 +72,8 @@ class SMTP_SSL(Connection, _SMTP_SSL):
     _DIALECT: ClassVar[Dialect] = Dialect("AUTH", longest=12288)  # RFC 4954, 4
     _VIOLATION = SMTPProtocolViolation
     _AUTH_FAILED = SMTPAuthenticationFailed
+    _LOST = SMTPConnectionLost
+    _STANDARD_ERROR = smtplib.SMTPException
 
     def __init__(
         self,
@@ -128,10 +134,9 @@ class SMTP_SSL(Connection, _SMTP_SSL):
         self, user: str, password: str, *, initial_response_ok: bool = True
     ) -> tuple[int, bytes]:
         """`authenticate(Password(user, password))`."""
-        credentials = Password(user, password)
-        del password
+        password = Secret(password)  # type: ignore[assignment]
         self._ir_wanted = initial_response_ok
-        return self.authenticate(credentials)
+        return self.authenticate(Password(user, password))
 
     _ir_wanted = True
     _print_debug: Callable[..., None]
@@ -159,14 +164,14 @@ class SMTP_SSL(Connection, _SMTP_SSL):
             return Reply("challenge", words)
         if code >= 400:
             return Reply("refusal", b"%d %s" % (code, words), (code, words))
-        raise self._not_greeted(smtplib.SMTPResponseException(code, words))
+        raise self._not_spoken(smtplib.SMTPResponseException(code, words))
 
     # -- trouble
 
     def _is_end(self, error: Exception) -> bool:
         return isinstance(error, smtplib.SMTPServerDisconnected)
 
-    def _not_greeted(self, error: Exception) -> Exception:
+    def _not_spoken(self, error: Exception) -> Exception:
         if isinstance(error, smtplib.SMTPConnectError) and 400 <= error.smtp_code < 600:
             words = error.smtp_error
             return SMTPUnavailable(
@@ -175,7 +180,7 @@ class SMTP_SSL(Connection, _SMTP_SSL):
                 hint="Try again later, or ask its administrator.",
                 **self._details(),
             )
-        return super()._not_greeted(error)
+        return super()._not_spoken(error)
 
     def _close_now(self) -> None:
         self.close()

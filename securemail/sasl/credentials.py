@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..errors import PolicyError
 
 
 class Secret:
-    """Octets that no `repr`, message, log or traceback shows; `reveal()` is where they come out."""
+    """Something that no `repr`, message, log or traceback shows; `reveal()` is where it comes out.
+
+    A function that is handed a password rebinds the name to a `Secret` on its first line, so that
+    a traceback that shows local variables shows this.
+    """
 
     __slots__ = ("_value",)
 
-    def __init__(self, value: bytes) -> None:
+    def __init__(self, value: Any) -> None:
         self._value = value
 
-    def reveal(self) -> bytes:
+    def reveal(self) -> Any:
         return self._value
 
     def __repr__(self) -> str:
@@ -34,9 +38,13 @@ class Password:
 
     __slots__ = ("_password", "user")
 
-    def __init__(self, user: str, password: str) -> None:
-        self.user = _encode("user name", user).decode()
-        self._password = Secret(_encode("password", password))
+    def __init__(self, user: str, password: str | Secret) -> None:
+        password = password if isinstance(password, Secret) else Secret(password)
+        wrong = _problem("user name", user) or _problem("password", password.reveal())
+        if wrong:
+            raise PolicyError(wrong[0], code="credentials-malformed", hint=wrong[1])
+        self.user = user
+        self._password = Secret(password.reveal().encode())
 
     @property
     def password(self) -> Secret:
@@ -55,26 +63,18 @@ class Password:
         raise TypeError("a password is not pickled")
 
 
-def _encode(what: str, text: str) -> bytes:
-    """UTF-8; no error here may quote the text, which a UnicodeEncodeError would."""
+def _problem(what: str, text: object) -> tuple[str, str] | None:
+    """What is wrong with `text`, and what to do. Returned, not raised, and not quoting it: the
+    frame that holds the text must not end up in a traceback."""
     if not isinstance(text, str):
-        raise PolicyError(
-            f"the {what} is {type(text).__name__}, not text.", code="credentials-malformed"
-        )
+        return (f"the {what} is {type(text).__name__}, not text.", "Give it as str.")
     if not text:
-        raise PolicyError(
-            f"the {what} is empty.",
-            code="credentials-malformed",
-            hint="Was a setting or an environment variable left out?",
-        )
-    if not text.isprintable() and any(c in text for c in "\r\n\0"):
-        raise PolicyError(
+        return (f"the {what} is empty.", "Was a setting or an environment variable left out?")
+    if any(control in text for control in "\r\n\0"):
+        return (
             f"the {what} has a line break or a NUL in it.",
-            code="credentials-malformed",
-            hint="If it was read from a file, take the end of the line off: text.rstrip('\\n').",
+            "If it was read from a file, take the end of the line off: text.rstrip('\\n').",
         )
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        pass
-    raise PolicyError(f"the {what} cannot be written as UTF-8.", code="credentials-malformed")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return (f"the {what} cannot be written as UTF-8.", "It holds half a character.")
+    return None
