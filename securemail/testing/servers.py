@@ -1,0 +1,199 @@
+"""The three servers together, in one thread."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from .accounts import Accounts
+from .authority import DEFAULT_NAMES, Authority, CertificateKind
+from .connection import Record, Recorded, SessionProtocol, Site, log
+from .imap_server import IMAPSession
+from .mailbox import Mailbox
+from .pop3_server import POP3Session
+from .smtp_server import QuietLog, SMTPProtocol
+
+#: What speaks on each port. Ports with STARTTLS will be more rows.
+PROTOCOLS: dict[str, Callable[[Site, Record], Recorded]] = {
+    "imaps": lambda site, record: SessionProtocol(IMAPSession, site, record),
+    "pop3s": lambda site, record: SessionProtocol(POP3Session, site, record),
+    "submissions": SMTPProtocol,
+}
+#: How long the end waits for bytes of clients that have hung up, so that `received` has them.
+LAST_BYTES = 0.2
+
+
+class MailServers:
+    """IMAP, POP3 and submission on free ports of loopback, with TLS from the first byte.
+
+    >>> with MailServers(users={"alice": "secret"}) as servers:
+    ...     imaplib.IMAP4_SSL(servers.host, servers.ports["imaps"], ssl_context=...)
+
+    `users` maps names to passwords; all users see the same :class:`Mailbox`, and every message
+    submitted lands in it. `certificate` is the kind that the servers show, `hostnames` the names
+    it is made out to. `hosts` are the loopback addresses to listen on, one port number for all.
+    `apop` puts an APOP timestamp into the POP3 greeting. A `MailServers` is used once.
+    """
+
+    def __init__(
+        self,
+        users: Mapping[str, str],
+        *,
+        certificate: CertificateKind = "good",
+        hostnames: Sequence[str] = DEFAULT_NAMES,
+        hosts: Sequence[str] = ("127.0.0.1",),
+        authority: Authority | None = None,
+        mailbox: Mailbox | None = None,
+        apop: bool = False,
+    ) -> None:
+        beyond = [host for host in hosts if not ipaddress.ip_address(host).is_loopback]
+        if beyond or not hosts:
+            raise ValueError(f"hosts must be loopback addresses, not {beyond or 'none'}")
+        self.hosts = tuple(hosts)
+        self.host = self.hosts[0]
+        self.authority = authority or Authority()
+        self.mailbox = mailbox if mailbox is not None else Mailbox()
+        self.certificate: CertificateKind = certificate
+        self.hostnames = tuple(hostnames)
+        self.ports: dict[str, int] = {}
+        self._site = Site(Accounts(users), self.mailbox, apop=apop)
+        self._records: list[tuple[str, list[bytes]]] = []
+        self._listeners: dict[socket.socket, str] = {}
+        self._conversations: set[asyncio.Task[None]] = set()
+        self._thread = threading.Thread(target=self._run, name="securemail.testing", daemon=True)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.host} {self.ports}>"
+
+    @property
+    def received(self) -> list[tuple[str, bytes]]:
+        """For each connection, in order: the protocol, and what the client sent within TLS.
+
+        A client that broke the handshake off is there with nothing. As proof that something was
+        *not* sent, read it after the servers have stopped: then nothing is on its way any more.
+        """
+        return [(protocol, b"".join(chunks)) for protocol, chunks in self._records.copy()]
+
+    @property
+    def certificate_pem(self) -> bytes:
+        """The certificate that the servers show."""
+        return self.authority.certificate_pem(self.certificate, *self.hostnames)
+
+    # Starting and stopping
+
+    def __enter__(self) -> MailServers:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Listen. When this returns, clients can connect."""
+        self._context = self.authority.context_for(self.certificate, *self.hostnames)
+        try:
+            for protocol in PROTOCOLS:
+                listeners = listen(self.hosts)
+                self._listeners |= dict.fromkeys(listeners, protocol)
+                self.ports[protocol] = listeners[0].getsockname()[1]
+        except BaseException:
+            self._close_listeners()
+            raise
+        self._loop = asyncio.SelectorEventLoop()
+        self._stopping = asyncio.Event()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End every connection and the thread. Not running, or not any more, is no error."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join()
+
+    # In the thread
+
+    def _run(self) -> None:
+        with QuietLog(self._thread), asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            self._loop.set_exception_handler(report_mistake)
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        for listener, protocol in self._listeners.items():
+            self._loop.add_reader(listener, self._accept, listener, protocol)
+        await self._stopping.wait()
+        for listener in self._listeners:
+            self._loop.remove_reader(listener)
+        self._close_listeners()
+        await self._end_conversations()
+
+    def _accept(self, listener: socket.socket, protocol: str) -> None:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return  # the client has gone already
+        connection.setblocking(False)
+        # The greeting follows the session tickets at once: Nagle would hold it back for 40 ms.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        task = self._loop.create_task(self._converse(connection, protocol))
+        self._conversations.add(task)
+        task.add_done_callback(self._conversations.discard)
+
+    async def _converse(self, connection: socket.socket, protocol: str) -> None:
+        """One connection from the handshake to the end."""
+        chunks: list[bytes] = []
+        self._records.append((protocol, chunks))
+        make = PROTOCOLS[protocol]
+        try:
+            transport, conversation = await self._loop.connect_accepted_socket(
+                lambda: make(self._site, chunks.append), connection, ssl=self._context
+            )
+        except OSError:
+            return  # no handshake: it refused our certificate, spoke no TLS, or hung up
+        try:
+            await conversation.over.wait()
+        finally:
+            transport.abort()
+
+    async def _end_conversations(self) -> None:
+        if self._conversations:
+            await asyncio.wait(self._conversations, timeout=LAST_BYTES)
+        for task in self._conversations:
+            task.cancel()
+        await asyncio.gather(*self._conversations, return_exceptions=True)
+        await asyncio.sleep(0)  # aborted transports close their sockets one turn later
+
+    def _close_listeners(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+
+
+def listen(hosts: Sequence[str]) -> list[socket.socket]:
+    """Sockets on one free port number at each of the addresses."""
+    listeners: list[socket.socket] = []
+    try:
+        for host in hosts:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            port = listeners[0].getsockname()[1] if listeners else 0
+            listeners.append(socket.create_server((host, port), family=family))
+            listeners[-1].setblocking(False)
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def report_mistake(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """For errors that no conversation caught; clients that hang up on aiosmtpd cause some."""
+    error = context.get("exception")
+    if not isinstance(error, OSError):
+        log.error("%s", context["message"], exc_info=error)

@@ -1,0 +1,104 @@
+"""The submission server (RFC 6409), by aiosmtpd.
+
+aiosmtpd's own controller is not used: it opens a connection to itself at the start, and leaves
+connections that are open at the end to the garbage collector.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import threading
+from collections import defaultdict
+from typing import Any
+
+from aiosmtpd.smtp import MISSING, SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from .connection import LINE_LIMIT, LITERAL_LIMIT, Record, Recorded, Site
+
+
+class Handler:
+    """What aiosmtpd asks us: who may sign in, and where messages go."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def authenticate(
+        self,
+        server: SMTP,
+        session: Session,
+        envelope: Envelope,
+        mechanism: str,
+        data: LoginPassword,
+    ) -> AuthResult:
+        """For PLAIN and LOGIN alike."""
+        accepted = self._site.accounts.accept(data.login, data.password)
+        return AuthResult(success=accepted, handled=False)
+
+    async def handle_AUTH(
+        self, server: SMTP, session: Session, envelope: Envelope, args: list[str]
+    ) -> str | None:
+        """RFC 4954 4. Done here because aiosmtpd, left alone, logs a warning at every sign-in."""
+        mechanism = server.auth_LOGIN if args[0] == "LOGIN" else server.auth_PLAIN
+        result = await mechanism(server, args)
+        if result.success:
+            session.authenticated = True
+            return "235 2.7.0 Authentication successful"
+        return None if result.handled else "535 5.7.8 Authentication credentials invalid"
+
+    async def handle_MAIL(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> Any:
+        """RFC 6409 4.3. (`auth_required` would warn: aiosmtpd does not know of implicit TLS.)"""
+        return MISSING if session.authenticated else "530 5.7.0 Authentication required"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        """Deliver what was sent, to the byte: no trace header is added."""
+        self._site.mailbox.deliver(envelope.original_content or b"")
+        return "250 2.0.0 OK"
+
+
+# aiosmtpd names a parameter of `connection_lost` its own way.
+class SMTPProtocol(Recorded, SMTP):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """One connection. With a context for STARTTLS, signing in needs the upgrade first."""
+
+    line_length_limit = LINE_LIMIT
+
+    def __init__(self, site: Site, record: Record, starttls: ssl.SSLContext | None = None) -> None:
+        self.record = record
+        self.over = asyncio.Event()
+        handler = Handler(site)
+        super().__init__(
+            handler,
+            data_size_limit=LITERAL_LIMIT,
+            enable_SMTPUTF8=True,
+            hostname="localhost",  # else it asks the DNS for its own name
+            ident="securemail.testing",
+            tls_context=starttls,
+            auth_require_tls=starttls is not None,
+            authenticator=handler.authenticate,
+            loop=asyncio.get_running_loop(),
+        )
+        # RFC 4954 4: an AUTH command may have 12,288 octets; aiosmtpd has 512 for each command.
+        self.command_size_limits = defaultdict(lambda: 12_288)
+
+
+class QuietLog(logging.Filter):
+    """Keeps what aiosmtpd logs in one thread out of the logs, as it can hold a password's base64.
+
+    Other users of aiosmtpd in the same process keep their logs.
+    """
+
+    def __init__(self, thread: threading.Thread) -> None:
+        super().__init__()
+        self._thread = thread
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.thread != self._thread.ident
+
+    def __enter__(self) -> None:
+        logging.getLogger("mail.log").addFilter(self)
+
+    def __exit__(self, *exc_info: object) -> None:
+        logging.getLogger("mail.log").removeFilter(self)
