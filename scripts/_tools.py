@@ -65,6 +65,8 @@ def command(main):
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, terminated)  # a cancelled CI job ends as Ctrl-C does
+    # A shell starts what is in the background with SIGINT ignored, and so would our children.
+    signal.signal(signal.SIGINT, terminated)
     try:
         status = main()
     except Failure as failure:
