@@ -21,6 +21,12 @@ import docs_redirect
 USER = "alice"
 PASSWORD = "correct horse battery staple"
 
+HOSTNAMES = tuple(
+    f"{host}.{domain}"
+    for domain in docs_redirect.DOMAINS
+    for host in ("mail", "imap", "pop3", "smtp")
+)
+
 # The port that a document names -> what securemail.testing calls the server for it.
 SERVICES = {
     993: "imaps",
@@ -57,14 +63,13 @@ def start_servers(stack: ExitStack) -> tuple[dict[int, int], Certificates]:
         leaf = ca.issue_cert("mail.example.org")
         return {}, Certificates(ca.cert_pem.bytes(), leaf.cert_chain_pems[0].bytes())
 
-    servers = stack.enter_context(MailServers(users={USER: PASSWORD}))
+    servers = stack.enter_context(MailServers(users={USER: PASSWORD}, hostnames=HOSTNAMES))
     ports = {
         port: servers.ports[service]
         for port, service in SERVICES.items()
         if service in servers.ports
     }
-    authority = servers.authority
-    return ports, Certificates(authority.ca_pem, authority.certificate_pem())
+    return ports, Certificates(servers.authority.ca_pem, servers.certificate_pem)
 
 
 @contextmanager
