@@ -181,3 +181,34 @@ def test_programs_live_in_the_same_world(tmp_path: Path) -> None:
         problem = run_commands(elsewhere, world.environment)
         assert problem is not None
         assert "no server for imap.example.net, port 993" in problem
+
+
+def test_documents_and_their_programs_reach_the_servers(tmp_path: Path) -> None:
+    """By the name that the document says, over TLS that is verified for that name."""
+    pytest.importorskip("securemail.testing")
+    document = tmp_path / "document.md"
+    document.write_text(REACHING)
+
+    run_document(document, tmp_path)
+
+
+REACHING = """
+```python
+import imaplib, ssl
+with imaplib.IMAP4_SSL("imap.example.org", ssl_context=ssl.create_default_context()) as imap:
+    imap.login(user, f'"{password}"')
+```
+
+```console
+$ cat > hello.py << END
+> import poplib, ssl
+> pop = poplib.POP3_SSL("pop3.example.com", context=ssl.create_default_context())
+> print(pop.getwelcome().decode())
+> print(pop.sock.server_hostname)
+> pop.quit()
+> END
+$ python hello.py
++OK ...
+pop3.example.com
+```
+"""
