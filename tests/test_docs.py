@@ -196,7 +196,7 @@ REACHING = """
 ```python
 import imaplib, ssl
 with imaplib.IMAP4_SSL("imap.example.org", ssl_context=ssl.create_default_context()) as imap:
-    imap.login(user, f'"{password}"')
+    imap.login(user, password)
 ```
 
 ```console
