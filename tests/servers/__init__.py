@@ -6,5 +6,6 @@
 `aiosmtpd_server`   a submission server inside the test process, for where Postfix is not
 `recording`         a server that plays a script, however rude, and keeps every byte it was sent
 `scripts`           the scripts for it: polite servers that accept any password, and rude ones
+`clients`           a strict client's context of the standard library
 `leaks`             looks for a secret, in any encoding, in what was recorded
 """

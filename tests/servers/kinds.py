@@ -90,12 +90,15 @@ class Workshop:
         extensions = [
             basic_constraints(ca=True, critical=False),
             key_usage(ca=True),
-            (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
+            (_identifier_of(key), False),
         ]
         return _self_signed_by(key, "Sloppy private CA", extensions)
 
 
 Maker = Callable[[Workshop], Made]
+
+
+CA_TRUE = basic_constraints(ca=True)
 
 
 def ec_key() -> PrivateKey:
@@ -104,6 +107,10 @@ def ec_key() -> PrivateKey:
 
 def rsa_key(bits: int) -> PrivateKey:
     return rsa.generate_private_key(65537, bits)
+
+
+def _identifier_of(key: PrivateKey) -> x509.SubjectKeyIdentifier:
+    return x509.SubjectKeyIdentifier.from_public_key(key.public_key())
 
 
 def _certificate_of(ca: trustme.CA) -> x509.Certificate:
@@ -194,6 +201,17 @@ def self_signed(
     return make
 
 
+def _own_ca(extensions: Sequence[Extension]) -> Maker:
+    """A server's self-signed certificate that is a CA, with both identifiers."""
+
+    def make(shop: Workshop) -> Made:
+        key = ec_key()
+        itself = Issuer(common_name(HOST), key, _identifier_of(key))
+        return _self_signed_by(key, HOST, [*identifiers(key, itself), CA_TRUE, *extensions])
+
+    return make
+
+
 def sent_with(make_leaf: Maker, *extra: Callable[[Workshop], x509.Certificate]) -> Maker:
     """That certificate, followed by exactly these instead of its own chain."""
 
@@ -239,9 +257,14 @@ def signed_with_sha1(*names: str) -> Maker:
     return make
 
 
-def _issuer_self_signed_cn_only(shop: Workshop) -> Issuer:
-    made = shop.made("self_signed_cn_only")
-    return Issuer(made.leaf.subject, made.key, None)
+def _issuer_self_signed(name: str) -> Callable[[Workshop], Issuer]:
+    """The self-signed certificate of that name as the issuer of others."""
+
+    def issuer(shop: Workshop) -> Issuer:
+        made = shop.made(name)
+        return Issuer(made.leaf.subject, made.key, _identifier_of(made.key))
+
+    return issuer
 
 
 def _issuer_root_without_identifier(shop: Workshop) -> Issuer:
@@ -251,8 +274,7 @@ def _issuer_root_without_identifier(shop: Workshop) -> Issuer:
 
 def _issuer_root_not_critical(shop: Workshop) -> Issuer:
     made = shop.root_not_critical
-    identifier = x509.SubjectKeyIdentifier.from_public_key(made.key.public_key())
-    return Issuer(made.leaf.subject, made.key, identifier)
+    return Issuer(made.leaf.subject, made.key, _identifier_of(made.key))
 
 
 @cache
@@ -277,7 +299,6 @@ class Kind:
     weak: bool = False
 
 
-CA_TRUE = basic_constraints(ca=True)
 INTERMEDIATE_LEAF = proper(*GOOD_NAMES, ca=lambda shop: shop.intermediate)
 OTHER_LEAF = proper(*GOOD_NAMES, ca=lambda shop: shop.other_root)
 
@@ -360,12 +381,8 @@ KINDS: dict[str, Kind] = {
         odd(*GOOD_NAMES, usage=key_usage(ca=True)),
         82,
     ),
-    "weak_key": Kind(
-        "RSA 1024 key", odd(*GOOD_NAMES, key=lambda: rsa_key(1024)), 66, weak=True
-    ),
-    "weak_signature": Kind(
-        "signed with SHA-1", signed_with_sha1(*GOOD_NAMES), 68, weak=True
-    ),
+    "weak_key": Kind("RSA 1024 key", odd(*GOOD_NAMES, key=lambda: rsa_key(1024)), 66, weak=True),
+    "weak_signature": Kind("signed with SHA-1", signed_with_sha1(*GOOD_NAMES), 68, weak=True),
     # self-signed
     "self_signed": Kind("self-signed with SAN", self_signed(*GOOD_NAMES), 18),
     "renewed_same_key": Kind(
@@ -375,7 +392,7 @@ KINDS: dict[str, Kind] = {
     ),
     "self_signed_cn_only": Kind(
         "self-signed like `openssl req -x509`: CA:TRUE, common name only",
-        self_signed(extensions=[CA_TRUE]),
+        _own_ca([]),
         18,
     ),
     "self_signed_no_extensions": Kind("self-signed, no extensions at all", self_signed(), 18),
@@ -398,9 +415,19 @@ KINDS: dict[str, Kind] = {
         self_signed(*GOOD_NAMES, extensions=[CA_TRUE, key_usage(ca=True)]),
         18,
     ),
+    "self_signed_ca": Kind(
+        "self-signed with SAN, also a proper CA: CA:TRUE, keyUsage with keyCertSign",
+        _own_ca([*san(GOOD_NAMES), key_usage(server=True, ca=True)]),
+        18,
+    ),
     "child_of_self_signed": Kind(
         "another certificate, signed by the key of `self_signed_cn_only`",
-        odd(*GOOD_NAMES, issuer=_issuer_self_signed_cn_only),
+        odd(*GOOD_NAMES, issuer=_issuer_self_signed("self_signed_cn_only")),
+        20,
+    ),
+    "child_of_self_signed_ca": Kind(
+        "another certificate, signed by the key of `self_signed_ca`",
+        odd(*GOOD_NAMES, issuer=_issuer_self_signed("self_signed_ca")),
         20,
     ),
 }

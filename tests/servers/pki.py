@@ -1,9 +1,9 @@
 """The certificates of `kinds.KINDS` as files, and as contexts for servers.
 
-    pki = PKI(folder)
-    pki["expired"].server_context()      # a server that shows it
-    pki["expired"].asked_as              # the host a client asks for
-    pki.ca_pem                           # what the client trusts
+pki = PKI(folder)
+pki["expired"].server_context()      # a server that shows it
+pki["expired"].asked_as              # the host a client asks for
+pki.ca_pem                           # what the client trusts
 """
 
 import base64
