@@ -56,6 +56,13 @@ def client_context(pki: PKI) -> ssl.SSLContext:
     return strict_context(pki.ca_pem)
 
 
+@pytest.fixture
+def server_folder() -> Iterator[Path]:
+    """For a Dovecot or Postfix of one test's own."""
+    with open_folder() as folder:
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def dovecot(pki: PKI) -> Iterator[Dovecot]:
     with open_folder() as folder:

@@ -46,7 +46,8 @@ class AiosmtpdServer:
 
     def __post_init__(self) -> None:
         # aiosmtpd counts STARTTLS alone as TLS. Here no connection is without TLS, as the
-        # listening socket itself speaks it; so its own check would refuse every AUTH.
+        # listening socket itself speaks it; so its own check would refuse every AUTH. It warns
+        # of `auth_required` without that check, so `handle_MAIL` is what demands a sign-in.
         self._controller = _FreePortController(
             self,
             hostname=self.host,
@@ -54,7 +55,6 @@ class AiosmtpdServer:
             ssl_context=self.certificate.server_context(),
             server_hostname="mail.example.org",
             authenticator=self._authenticate,
-            auth_required=True,
             auth_require_tls=False,
         )
 
@@ -76,6 +76,16 @@ class AiosmtpdServer:
 
     def stop(self) -> None:
         self._controller.stop()
+
+    async def handle_MAIL(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """aiosmtpd's hook for the sender: nobody sends who has not signed in."""
+        if not session.authenticated:
+            return "530 5.7.0 Authentication required"
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 2.1.0 Ok"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         """aiosmtpd's hook for a complete message."""

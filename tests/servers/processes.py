@@ -12,6 +12,7 @@ from pathlib import Path
 
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
+PATIENCE_SECONDS = 2.0
 
 Address = tuple[str, int]
 
@@ -105,17 +106,24 @@ class Daemon:
 
     def stop(self) -> None:
         """Ends the server and its children, and returns when all are gone."""
-        if self._process.poll() is None:
-            self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(STOP_SECONDS)
+        self._process.terminate()
+        if not self._ended(PATIENCE_SECONDS):
+            # A child that was still starting can miss its master's word; the master then waits.
+            self._signal_children(signal.SIGTERM)
+            if not self._ended(STOP_SECONDS):
+                self._process.kill()
+                self._process.wait(STOP_SECONDS)
         if not self._children_gone(STOP_SECONDS):
             self._signal_children(signal.SIGKILL)
             if not self._children_gone(STOP_SECONDS):
                 raise ServerFailed(f"processes of session {self.pid} remain\n{self.log()}")
+
+    def _ended(self, seconds: float) -> bool:
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def _children_gone(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
