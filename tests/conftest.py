@@ -6,9 +6,7 @@ installs both.
 """
 
 import contextlib
-import os
 import ssl
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,30 +17,8 @@ from servers.clients import strict_context
 from servers.dovecot import Dovecot
 from servers.pki import PKI
 from servers.postfix import Postfix
-from servers.processes import ServerUnavailable
+from servers.processes import open_folder, skipped_where_unavailable
 from servers.recording import RecordingServer, Script
-
-
-@contextlib.contextmanager
-def open_folder() -> Iterator[Path]:
-    """A folder that the servers' own users can enter, and whose path is short.
-
-    pytest's own folders are closed to other users, and their paths grow too long for the sockets.
-    """
-    with tempfile.TemporaryDirectory(prefix="securemail-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)
-        yield folder
-
-
-@contextlib.contextmanager
-def skipped_where_unavailable() -> Iterator[None]:
-    try:
-        yield
-    except ServerUnavailable as reason:
-        if os.environ.get("SECUREMAIL_REQUIRE_SERVERS") == "1":
-            pytest.fail(f"SECUREMAIL_REQUIRE_SERVERS=1, but: {reason}")
-        pytest.skip(str(reason))
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,13 @@ from servers.aiosmtpd_server import AiosmtpdServer, Received
 from servers.dovecot import Dovecot
 from servers.pki import PKI
 from servers.postfix import Postfix
-from servers.processes import free_ports
+from servers.processes import (
+    REQUIRED,
+    ServerUnavailable,
+    free_ports,
+    require_program,
+    skipped_where_unavailable,
+)
 
 Found = TypeVar("Found")
 
@@ -146,7 +152,8 @@ def test_passwords_and_users_beyond_ascii_by_sasl_plain(
         imap.authenticate("PLAIN", lambda _: f"\0{user}\0{password}".encode())
         assert imap.state == "AUTH"
     with pop3_client(dovecot, client_context) as pop3:
-        assert pop3._shortcmd(f"AUTH PLAIN {plain}").startswith(b"+OK")
+        answer = pop3._shortcmd(f"AUTH PLAIN {plain}")  # type: ignore[attr-defined]
+        assert answer.startswith(b"+OK")
     with smtp_client(postfix, client_context, "submission") as smtp:
         smtp.ehlo()
         assert smtp.docmd("AUTH", f"PLAIN {plain}")[0] == 235
@@ -254,9 +261,9 @@ def fetch_by_imap(dovecot: Dovecot, context: ssl.SSLContext, message_id: str) ->
             return found
 
         number = assert_soon(search)
-        _, [(_, content), *_] = imap.fetch(number.decode(), "(BODY.PEEK[])")
-        assert isinstance(content, bytes)
-        return content
+        part = imap.fetch(number.decode(), "(BODY.PEEK[])")[1][0]
+        assert isinstance(part, tuple)
+        return part[1]
 
 
 def fetch_by_pop3(dovecot: Dovecot, context: ssl.SSLContext, message_id: str) -> bytes:
@@ -283,14 +290,15 @@ def assert_soon(look: Callable[[], Found], seconds: float = 20) -> Found:
 def test_dovecot_by_its_options(
     pki: PKI, server_folder: Path, client_context: ssl.SSLContext
 ) -> None:
-    dovecot = Dovecot(
-        server_folder,
-        pki["good_rsa"],
-        mechanisms=("plain", "apop"),
-        users={"carol": "another password"},
-        ssl_min_protocol="TLSv1.3",
-        login_service="service_count = 0",
-    )
+    with skipped_where_unavailable():
+        dovecot = Dovecot(
+            server_folder,
+            pki["good_rsa"],
+            mechanisms=("plain", "apop"),
+            users={"carol": "another password"},
+            ssl_min_protocol="TLSv1.3",
+            login_service="service_count = 0",
+        )
     with dovecot:
         with pop3_client(dovecot, client_context) as pop3:
             assert pop3.apop("carol", "another password").startswith(b"+OK")
@@ -305,7 +313,8 @@ def test_dovecot_by_its_options(
 
 @real_server
 def test_dovecot_starts_again_after_it_was_stopped(pki: PKI, server_folder: Path) -> None:
-    dovecot = Dovecot(server_folder, pki["good"])
+    with skipped_where_unavailable():
+        dovecot = Dovecot(server_folder, pki["good"])
     for _ in range(2):
         with dovecot, imaplib.IMAP4(dovecot.host, dovecot.ports["imap"], timeout=20):
             pass
@@ -316,10 +325,11 @@ def test_dovecot_starts_again_after_it_was_stopped(pki: PKI, server_folder: Path
 def test_postfix_by_its_options(
     pki: PKI, server_folder: Path, dovecot: Dovecot, client_context: ssl.SSLContext
 ) -> None:
-    postfix = Postfix(server_folder, pki["good"], dovecot, tls_protocols="TLSv1.2")
+    with skipped_where_unavailable():
+        postfix = Postfix(server_folder, pki["good"], dovecot, tls_protocols="TLSv1.2")
     with postfix:
         with smtp_client(postfix, client_context, "submission") as smtp:
-            assert smtp.sock is not None
+            assert isinstance(smtp.sock, ssl.SSLSocket)
             assert smtp.sock.version() == "TLSv1.2"
         assert "TLSv1.2" in assert_soon(postfix.log)
     assert_nothing_listens(postfix.host, postfix.ports)
@@ -336,6 +346,26 @@ def test_free_ports_are_free_and_different() -> None:
     assert len(set(ports)) == 10
     with socket.create_server(("127.0.0.2", ports[0])):
         assert ports[0] not in free_ports(900, ["127.0.0.1", "127.0.0.2"])
+
+
+def test_a_missing_server_skips_or_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(REQUIRED, raising=False)
+    with pytest.raises(pytest.skip.Exception, match="advice"), skipped_where_unavailable():
+        require_program("no-such-server", "advice")
+    monkeypatch.setenv(REQUIRED, "1")
+    with pytest.raises(pytest.fail.Exception, match="advice"), skipped_where_unavailable():
+        require_program("no-such-server", "advice")
+
+
+def test_another_dovecot_than_2_3_is_unavailable(
+    tmp_path: Path, pki: PKI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "dovecot"
+    program.write_text("#!/bin/sh\necho 2.4.1-4 '(7d8c0e5759)'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(ServerUnavailable, match=r"2\.3 is needed, not 2\.4\.1"):
+        Dovecot(tmp_path, pki["good"])
 
 
 def test_aiosmtpd_keeps_what_it_is_sent(

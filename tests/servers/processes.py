@@ -1,14 +1,20 @@
 """Starts and ends the servers' processes, so that nothing outlives the tests."""
 
+import contextlib
 import os
 import random
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+import pytest
+
+REQUIRED = "SECUREMAIL_REQUIRE_SERVERS"  # in the environment: "1" turns a skip into a failure
 
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -23,6 +29,29 @@ class ServerUnavailable(RuntimeError):
 
 class ServerFailed(RuntimeError):
     """The server did not start, or did not end; the message ends in its log."""
+
+
+@contextlib.contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that the servers' own users can enter, and whose path is short.
+
+    pytest's own folders are closed to other users, and their paths grow too long for the sockets.
+    """
+    with tempfile.TemporaryDirectory(prefix="securemail-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        yield folder
+
+
+@contextlib.contextmanager
+def skipped_where_unavailable() -> Iterator[None]:
+    """Skips the test where a server is unavailable, and fails it where servers are required."""
+    try:
+        yield
+    except ServerUnavailable as reason:
+        if os.environ.get(REQUIRED) == "1":
+            pytest.fail(f"{REQUIRED}=1, but: {reason}")
+        pytest.skip(str(reason))
 
 
 def require_program(program: str, advice: str) -> str:
