@@ -1,0 +1,79 @@
+"""What every test can ask for: certificates and servers on loopback.
+
+Where Dovecot or Postfix cannot run, the tests that need them are skipped; with
+SECUREMAIL_REQUIRE_SERVERS=1 in the environment they fail instead. `scripts/install-test-servers`
+installs both.
+"""
+
+import contextlib
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from servers.aiosmtpd_server import AiosmtpdServer
+from servers.clients import strict_context
+from servers.dovecot import Dovecot
+from servers.pki import PKI
+from servers.postfix import Postfix
+from servers.processes import open_folder, skipped_where_unavailable
+from servers.recording import RecordingServer, Script
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> PKI:
+    return PKI(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture
+def client_context(pki: PKI) -> ssl.SSLContext:
+    """A client's context that trusts the tests' root; see `strict_context`."""
+    return strict_context(pki.ca_pem)
+
+
+@pytest.fixture
+def server_folder() -> Iterator[Path]:
+    """For a Dovecot or Postfix of one test's own."""
+    with open_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def dovecot(pki: PKI) -> Iterator[Dovecot]:
+    with open_folder() as folder:
+        with skipped_where_unavailable():
+            server = Dovecot(folder, pki["good"])
+        with server:
+            yield server
+
+
+@pytest.fixture(scope="session")
+def postfix(pki: PKI, dovecot: Dovecot) -> Iterator[Postfix]:
+    with open_folder() as folder:
+        with skipped_where_unavailable():
+            server = Postfix(folder, pki["good"], dovecot)
+        with server:
+            yield server
+
+
+@pytest.fixture(scope="session")
+def aiosmtpd_server(pki: PKI) -> Iterator[AiosmtpdServer]:
+    with AiosmtpdServer(pki["good"]) as server:
+        yield server
+
+
+RecordingServerFactory = Callable[..., RecordingServer]
+
+
+@pytest.fixture
+def recording_server() -> Iterator[RecordingServerFactory]:
+    """Starts servers as `RecordingServer(...)` does, and closes them after the test."""
+    with contextlib.ExitStack() as servers:
+
+        def start(
+            script: Script, *, context: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+        ) -> RecordingServer:
+            return servers.enter_context(RecordingServer(script, context=context, host=host))
+
+        yield start

@@ -1,0 +1,11 @@
+"""The servers that the tests talk to, all on loopback, and the certificates they show.
+
+`pki`               good, bad and odd certificates, made on demand
+`dovecot`           a private Dovecot: IMAP and POP3, and SASL and delivery for Postfix
+`postfix`           a private Postfix: submission with STARTTLS and with TLS from the start
+`aiosmtpd_server`   a submission server inside the test process, for where Postfix is not
+`recording`         a server that plays a script, however rude, and keeps every byte it was sent
+`scripts`           the scripts for it: polite servers that accept any password, and rude ones
+`clients`           a strict client's context of the standard library
+`leaks`             looks for a secret, in any encoding, in what was recorded
+"""
