@@ -18,10 +18,12 @@ import pytest
 LAYERS: dict[str, float] = {
     "errors": 0.0,
     "values": 0.0,  # the base of frozen values
+    "standard_ssl": 0.0,  # the standard SSLContext, whatever the host program did to it
     "hosts": 0.5,  # host names, normalised
-    "warning": 0.5,  # raising warnings so that they point at the caller
-    "reasons": 1.0,  # what was wrong with a certificate, as typed values
+    "pem": 0.5,  # certificates out of files
+    "reasons": 0.5,  # what is wrong with a certificate, as typed values
     "pins": 1.0,
+    "certificate": 1.2,  # one certificate, read
     "report": 1.5,
     "channel": 2.0,  # what credentials may travel over
     "trust": 2.2,  # who is believed
@@ -30,6 +32,7 @@ LAYERS: dict[str, float] = {
     "policy": 3.0,
     "wire": 4.0,
     "connecting": 4.0,  # opens sockets
+    "connection": 4.2,  # what the three protocols share
     "pop3": 4.5,
     "imap": 4.5,
     "smtp": 4.5,
