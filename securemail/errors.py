@@ -301,7 +301,7 @@ def warn(warning: Warning) -> None:
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and _is_inner(frame.f_globals.get("__name__", "")):
         level, frame = level + 1, frame.f_back
-    warnings.warn(warning, stacklevel=level - 1)
+    warnings.warn(warning, stacklevel=level)
 
 
 def _is_inner(module: str) -> bool:

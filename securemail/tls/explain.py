@@ -51,7 +51,7 @@ def advise(reasons: tuple[Reason, ...], peer: Peer, store: object, pins: tuple[P
     if pins and (SelfSigned in found or UntrustedRoot in found or UnknownIssuer in found):
         hints.append("pins= only narrow what trust= accepts: they never admit a server.")
     if NotPinned in found and isinstance(store, ExactCertificate):
-        hints.append(_issued_by_pinned(peer, store))
+        hints.append(_kin_of_pinned(peer, store))
     return " ".join(dict.fromkeys(hint for hint in hints if hint))
 
 
@@ -167,9 +167,17 @@ _MOOT: dict[type[Reason], tuple[type[Reason], ...]] = {
 }
 
 
-def _issued_by_pinned(peer: Peer, store: ExactCertificate) -> str:
-    """The pinned certificate may be the CA of the one that was presented."""
-    if peer.presented and store.is_issuer_of(peer.presented[0]):
+def _kin_of_pinned(peer: Peer, store: ExactCertificate) -> str:
+    """The one presented may be the pinned one renewed, or issued by it."""
+    if not peer.presented or store.certificate is None:
+        return ""
+    key = store.key_pin()
+    if key.matches(peer.presented[0]):
+        return (
+            "It carries the pinned certificate's key, so it may be its renewal: "
+            f'ExactCertificate(pin="{key}") goes by the key and outlives renewals.'
+        )
+    if store.is_issuer_of(peer.presented[0]):
         return "The pinned certificate issued this one: to trust what it issues, use CATrust."
     return ""
 

@@ -111,7 +111,7 @@ def _self_signed(peer: Peer, vouched: Vouched, rules: Rules) -> tuple[Warning, .
         return ()
     if not Certificate(peer.verified[0]).is_self_signed:
         return ()
-    return (self_signed_warning(peer, "nothing was left out but revocation"),)
+    return (self_signed_warning(peer, "revocation"),)
 
 
 def peer_of(sock: Any) -> Peer:

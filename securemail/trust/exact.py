@@ -139,7 +139,7 @@ class ExactCertificate(Store):
     def _warnings(self, leaf: Certificate, peer: Peer, waived: bool) -> tuple[Warning, ...]:
         found: list[Warning] = []
         if leaf.is_self_signed and self.acknowledge is None:
-            found.append(self_signed_warning(peer, "its name"))
+            found.append(self_signed_warning(peer, "the name, revocation"))
         if waived and self.waive is not None:
             found.append(
                 WaiverWarning(
@@ -150,11 +150,13 @@ class ExactCertificate(Store):
             )
         return tuple(found)
 
+    def key_pin(self) -> Pin:
+        """The pin of the certificate's key."""
+        return Pin.of_key(self._der())
+
     def is_issuer_of(self, der: bytes) -> bool:
         """Whether the pinned certificate's key signed the certificate `der`."""
-        return self.certificate is not None and Certificate(der).is_signed_by(
-            Certificate(self._der())
-        )
+        return Certificate(der).is_signed_by(Certificate(self._der()))
 
     def _wanted(self) -> Pin:
         return self.pin if isinstance(self.pin, Pin) else Pin.of_certificate(self._der())
@@ -171,5 +173,5 @@ def self_signed_warning(peer: Peer, not_checked: str) -> SelfSignedWarning:
     return SelfSignedWarning(
         f"{peer.host or 'the server'}: accepted a self-signed certificate (SHA-256 {shown}), "
         f"because the policy names it; not checked: {not_checked}. "
-        'ExactCertificate(..., acknowledge="why") silences this.'
+        'To silence this: trust=ExactCertificate(..., acknowledge="why").'
     )
