@@ -6,7 +6,6 @@ import poplib
 import smtplib
 import socket
 import ssl
-import struct
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -170,12 +169,11 @@ def test_smtp_and_pop3_offer_what_they_are_told_to(
 @pytest.mark.parametrize("name", scripts.RUDE)
 def test_a_rude_server_greets_in_no_protocol(name: str, recording_server: Factory) -> None:
     server = recording_server(scripts.RUDE[name])
-    with socket.create_connection((server.host, server.port), timeout=0.2) as client:
-        try:
+    try:
+        with socket.create_connection((server.host, server.port), timeout=0.2) as client:
             found = client.recv(4096)
-        except (ConnectionResetError, TimeoutError) as error:
-            found = type(error).__name__.encode()
-        client.close()
+    except (ConnectionResetError, TimeoutError):
+        found = b""
     assert not found.startswith((b"* OK", b"+OK", b"220 "))
     server.wait()
 
@@ -194,14 +192,19 @@ def test_silence_is_silent_and_listens(recording_server: Factory) -> None:
 @every_protocol
 def test_a_server_that_resets(protocol: str, name: str, recording_server: Factory) -> None:
     server = recording_server(scripts.RUDE_AFTER_GREETING[name](protocol))
-    with socket.create_connection((server.host, server.port), timeout=10) as client:
-        lines = client.makefile("rb")
-        with lines:
+
+    def talk() -> None:
+        with (
+            socket.create_connection((server.host, server.port), timeout=10) as client,
+            client.makefile("rb") as lines,
+        ):
             if name == "reset_after_command":
                 assert lines.readline() == scripts.GREETINGS[protocol]
                 client.sendall(b"NOOP\r\n")
-            with pytest.raises(ConnectionResetError):
-                lines.read()
+            lines.read()
+
+    with pytest.raises(ConnectionResetError):
+        talk()
 
 
 @every_protocol
@@ -294,14 +297,6 @@ def test_closing_ends_connections_that_are_still_open() -> None:
         server.close()
         assert client.recv(1) == b""
     assert server.records[0].finished
-
-
-def test_reset_is_a_reset(recording_server: Factory) -> None:
-    server = recording_server(scripts.reset_at_once)
-    with socket.create_connection((server.host, server.port), timeout=10) as client:
-        with pytest.raises(ConnectionResetError):
-            client.recv(1)
-        assert client.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) == struct.pack("ii", 0, 0)
 
 
 def test_base64_of_plain_is_recognised_in_a_recorded_exchange(recording_server: Factory) -> None:

@@ -90,22 +90,22 @@ class Daemon:
     """One server process in the foreground, and the processes that it starts.
 
     It is our own child, so its number cannot pass to another process before we have waited for
-    it, and it leads a session of its own, by which its children are found. The kernel ends it
-    should the tests be killed (that is what setpriv is for).
+    it, and it leads a session of its own, by which its children are found. Should the tests be
+    killed, a watchdog ends it.
     """
 
     def __init__(self, command: list[str], log: Path) -> None:
-        setpriv = require_program("setpriv", "setpriv is not installed: apt-get install util-linux")
         self._log = log
         self._output = log.with_suffix(".output")
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
-                [setpriv, "--pdeathsig", "TERM", "--", *command],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._watchdog = _watchdog(self._process.pid)
 
     @property
     def pid(self) -> int:
@@ -135,6 +135,7 @@ class Daemon:
 
     def stop(self) -> None:
         """Ends the server and its children, and returns when all are gone."""
+        self._watchdog.communicate(b"all is well\n", timeout=STOP_SECONDS)
         self._process.terminate()
         if not self._ended(PATIENCE_SECONDS):
             # A child that was still starting can miss its master's word; the master then waits.
@@ -171,6 +172,21 @@ class Daemon:
                 os.kill(pid, number)
             except ProcessLookupError:
                 continue
+
+
+def _watchdog(pid: int) -> subprocess.Popen[bytes]:
+    """Ends that process when we are gone without having said a word: the pipe from us closes.
+
+    The kernel's own way (PR_SET_PDEATHSIG) does not hold for Postfix, whose master changes its
+    effective user.
+    """
+    return subprocess.Popen(
+        ["sh", "-c", f"read -r word || kill -TERM {pid}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def _sessions() -> Iterable[tuple[int, int]]:

@@ -282,6 +282,7 @@ def close_at_once(conversation: Conversation) -> None:
 
 
 def reset_at_once(conversation: Conversation) -> None:
+    """RST before a word; it can reach the client while that is still connecting."""
     conversation.reset()
 
 
