@@ -93,7 +93,11 @@ def _not_pinned(reason: Any, peer: Peer) -> str:
 def _name(reason: Any, peer: Peer) -> str:
     name = next((one for one in reason.names if "*" not in one), None)
     if name is None:
-        return f"Connect to a name that fits {', '.join(reason.names)}."
+        # RFC 9525, 6.3: one whole left-most label, and OpenSSL wants two more after it.
+        usable = [one for one in reason.names if one.startswith("*.") and one.count(".") > 1]
+        if not usable:
+            return f"The server needs a certificate for {reason.asked!r}: no name fits this one."
+        return f"Connect to a name that fits {', '.join(usable)}."
     return (
         f"Connect to {name!r} if that is the server you mean, or keep the address and pass "
         f"server_hostname={name!r}."
