@@ -381,8 +381,10 @@ def test_a_server_cannot_renegotiate(pki: PKI, right: TLSPolicy, tmp_path: Path)
     log = tmp_path / "s_server.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            ["openssl", "s_server", "-tls1_2", "-accept", f"127.0.0.1:{port}", "-msg"]
-            + ["-cert", str(pki["good"].cert), "-key", str(pki["good"].key)],
+            [
+                *("openssl", "s_server", "-tls1_2", "-accept", f"127.0.0.1:{port}", "-msg"),
+                *("-cert", str(pki["good"].cert), "-key", str(pki["good"].key)),
+            ],
             stdin=subprocess.PIPE,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -490,7 +492,7 @@ def test_the_warning_is_raised_once_and_points_at_the_caller(pki: PKI) -> None:
     policy = TLSPolicy(trust=ExactCertificate(pki["self_signed"].leaf_pem))
     with RecordingServer(echo, context=pki["self_signed"].server_context()) as server:
         with dialled(server) as plain, wrapped(plain, policy, handshake=True) as sock:
-            with pytest.warns(SelfSignedWarning) as caught:
+            with pytest.warns(SelfSignedWarning) as caught:  # noqa: PT031 - once for both
                 sock.sendall(LINE)
                 sock.recv(100)
         assert [warning.filename for warning in caught] == [__file__]
@@ -502,9 +504,7 @@ def test_a_kept_descriptor_would_be_noticed(server: RecordingServer, wrong: TLSP
     before = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
     for _ in range(5):
         with pytest.raises(PinMismatch):
-            wrapped(
-                socket.create_connection((server.host, server.port), 5), wrong, handshake=True
-            )
+            wrapped(socket.create_connection((server.host, server.port), 5), wrong, handshake=True)
     after = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
     # The server in this process may still hold its five ends.
     server.wait(5)
