@@ -113,7 +113,8 @@ class GatedSocket(Gate, ssl.SSLSocket):
             super()._require_open()
 
     @property
-    def context(self) -> ssl.SSLContext:
+    # typeshed has a variable here.
+    def context(self) -> ssl.SSLContext:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self._context  # type: ignore[attr-defined, no-any-return]
 
     @context.setter
@@ -128,7 +129,8 @@ class GatedObject(Gate, ssl.SSLObject):
         self._shake_hands(self.context, lambda: ssl.SSLObject.do_handshake(self))
 
     @property
-    def context(self) -> ssl.SSLContext:
+    # typeshed has a variable here.
+    def context(self) -> ssl.SSLContext:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self._sslobj.context  # type: ignore[no-any-return]
 
     @context.setter
