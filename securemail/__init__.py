@@ -159,7 +159,7 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from .trust.waive import Waive as Waive
 
 # Made from the table: one screen to keep, not two. Type checkers read the imports above.
-__all__ = [*_HOME, "__version__"]  # noqa: PLE0604 # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [*_HOME, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

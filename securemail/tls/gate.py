@@ -113,12 +113,11 @@ class GatedSocket(Gate, ssl.SSLSocket):
             super()._require_open()
 
     @property
-    # typeshed has a variable here.
-    def context(self) -> ssl.SSLContext:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def context(self) -> ssl.SSLContext:
         return self._context  # type: ignore[attr-defined, no-any-return]
 
     @context.setter
-    def context(self, value: object) -> None:
+    def context(self, _: object) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         raise PolicyError("the context of a verified socket cannot be exchanged.", code="sealed")
 
 
@@ -129,12 +128,11 @@ class GatedObject(Gate, ssl.SSLObject):
         self._shake_hands(self.context, lambda: ssl.SSLObject.do_handshake(self))
 
     @property
-    # typeshed has a variable here.
-    def context(self) -> ssl.SSLContext:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def context(self) -> ssl.SSLContext:
         return self._sslobj.context  # type: ignore[no-any-return]
 
     @context.setter
-    def context(self, value: object) -> None:
+    def context(self, _: object) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         raise PolicyError("the context of a verified socket cannot be exchanged.", code="sealed")
 
 
