@@ -75,7 +75,8 @@ def one_certificate(source: Source) -> bytes:
     first, *more = certificates(source)
     if more:
         raise PolicyError(
-            f"{name_of(source)} holds {1 + len(more)} certificates; one is wanted, the server's own.",
+            f"{name_of(source)} holds {1 + len(more)} certificates; "
+            "one is wanted, the server's own.",
             code="several-certificates",
             hint="In a chain file the server's own is the first: "
             "openssl x509 -in FILE -out certificate.pem takes it out.",
