@@ -25,7 +25,7 @@ from ..trust.exact import ExactCertificate
 from ..values import Value
 from . import status
 from .refusal import say_error
-from .terminal import say, say_rows
+from .terminal import say, say_code, say_rows
 
 if TYPE_CHECKING:
     from ..testing import MailServers
@@ -59,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     except ImportError as missing:
         if missing.name not in ("aiosmtpd", "trustme"):
             raise
-        say(f"securemail demo: {missing}", to=sys.stderr)
+        say(f"The demonstration needs {missing.name}, which is not installed:", to=sys.stderr)
+        say_code("pip install 'securemail[demo]'", to=sys.stderr)
         return status.USAGE
     show = Demonstration(Authority(), MailServers)
     try:
@@ -158,17 +159,23 @@ class Demonstration:
         self, servers: MailServers, protocol: str, policy: TLSPolicy
     ) -> tuple[ConnectionReport, bytes]:
         """Connect, sign in, send or read; the report, and what was read."""
-        how = _VISITS[protocol]
-        connection = how.connect(servers.host, servers.ports[protocol], policy=policy)
-        connection.authenticate(self._credentials)
-        found = how.act(connection)
+        connection = self._sign_in(servers, protocol, policy)
+        found = _VISITS[protocol].act(connection)
         return connection.report, found
 
+    def _sign_in(self, servers: MailServers, protocol: str, policy: TLSPolicy) -> Any:
+        connect = _VISITS[protocol].connect
+        connection = connect(servers.host, servers.ports[protocol], policy=policy)
+        connection.authenticate(self._credentials)
+        return connection
+
     def _refusal(self, servers: MailServers, protocol: str) -> SecureMailError | None:
+        """The error that connecting and signing in ends with."""
         try:
-            self._visit(servers, protocol, self._policy)
+            connection = self._sign_in(servers, protocol, self._policy)
         except SecureMailError as error:
             return error
+        connection._close_now()
         return None
 
     def _promise(self, what: str, kept: bool) -> None:

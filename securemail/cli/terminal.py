@@ -30,9 +30,9 @@ def say(text: str = "", first: str = "", rest: str | None = None, to: TextIO | N
             print(line, file=to or sys.stdout)
 
 
-def say_code(text: str) -> None:
+def say_code(text: str, to: TextIO | None = None) -> None:
     """Print what is to be copied: on one line, however long."""
-    print(_OVERFLOW + printable(text, longest=10_000))
+    print(_OVERFLOW + printable(text, longest=10_000), file=to or sys.stdout)
 
 
 def say_rows(rows: Iterable[tuple[str, str]], margin: str = "  ") -> None:
