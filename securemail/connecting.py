@@ -157,14 +157,21 @@ def _shake_hands(sock: ssl.SSLSocket, endpoint: Endpoint, deadline: Deadline) ->
     """Say hello, look at the first octets of the answer, go on. TLS servers wait for the client:
     a greeting in clear is there at once, and is named instead of failing as a wrong version."""
     sock.settimeout(0)
+    with suppress(BlockingIOError):
+        _require_tls(sock, endpoint)  # a server close by may have greeted already
     with suppress(ssl.SSLWantReadError):
         sock.do_handshake()
     sock.settimeout(deadline.remaining())
-    answer = socket.socket.recv(sock, 512, socket.MSG_PEEK)  # the socket below TLS
-    if answer and answer[0] not in _TLS_RECORDS:
-        raise _plaintext(answer, endpoint)
+    _require_tls(sock, endpoint)
     sock.settimeout(deadline.remaining())
     sock.do_handshake()
+
+
+def _require_tls(sock: ssl.SSLSocket, endpoint: Endpoint) -> None:
+    """Look at what comes next, without taking it, on the socket below TLS."""
+    answer = socket.socket.recv(sock, 512, socket.MSG_PEEK)
+    if answer and answer[0] not in _TLS_RECORDS:
+        raise _plaintext(answer, endpoint)
 
 
 def _plaintext(answer: bytes, endpoint: Endpoint) -> TLSError:

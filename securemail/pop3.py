@@ -127,7 +127,13 @@ class POP3_SSL(Connection, _POP3_SSL):
     def _offer(self) -> Offer:
         try:
             capabilities = self.capa()
-        except poplib.error_proto:
+        except poplib.error_proto as error:
+            cause = error.__context__  # capa() says "not supported", whatever happened
+            if isinstance(cause, Exception) and self._is_end(cause):
+                self._close_now()
+                raise self._lost(
+                    "when asked what it offers", cause, credentials_sent=False
+                ) from cause
             return Offer(mechanisms=(), command="USER")  # before RFC 2449 there was nothing else
         mechanisms = tuple(name.upper() for name in capabilities.get("SASL", ()))
         if "USER" in capabilities or not mechanisms:
