@@ -138,6 +138,7 @@ def secure(
     """
     wrapped = None
     try:
+        sock.getpeername()  # fails after a reset, where wrap_socket would leave the socket open
         wrapped = context.wrap_socket(
             sock, do_handshake_on_connect=False, server_hostname=endpoint.name.name
         )

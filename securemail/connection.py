@@ -121,9 +121,9 @@ class Connection:
         self._endpoint = endpoint
         deadline = Deadline(self._limits.connect)
         plain = dial(endpoint, deadline, source_address)
-        self._address = str(plain.getpeername()[0])
         sock = secure(plain, self._tls_context(), endpoint, deadline)
         try:
+            self._address = str(sock.getpeername()[0])
             self._accept(sock, endpoint)
         except BaseException:
             sock.close()
