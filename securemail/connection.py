@@ -191,7 +191,9 @@ class Connection:
                 hint="Write authenticate(Password(user, password)).",
             )
         self._require_fresh()
-        chosen = choose_mechanism(credentials, self._offer(), self._auth.mechanisms)
+        with self._greeting():
+            offer = self._offer()
+        chosen = choose_mechanism(credentials, offer, self._auth.mechanisms)
         name = chosen if isinstance(chosen, str) else chosen.name
         with self._during_sign_in():
             if isinstance(chosen, str):
@@ -283,7 +285,7 @@ class Connection:
 
     @contextmanager
     def _greeting(self) -> Iterator[None]:
-        """Around a standard constructor: whatever fails is typed, and nothing stays open."""
+        """Around what is said before a sign-in: whatever fails is typed, and nothing stays open."""
         try:
             yield
         except BaseException as error:
