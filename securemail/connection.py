@@ -316,10 +316,17 @@ class Connection:
     def _not_spoken(self, error: Exception) -> Exception:
         """For words that are not of this protocol."""
         return self._VIOLATION(
-            f"the server does not speak as {self._PROTOCOL} does: {printable(str(error))}.",
+            f"the server does not speak as {self._PROTOCOL} does: {_said(error)}.",
             hint="Is this the right port, and nothing in between?",
             **self._details(),
         )
+
+
+def _said(error: Exception) -> str:
+    """What a standard module's error quotes of the server, or says itself. Its last argument is
+    that: a reply's number comes before."""
+    said = error.args[-1] if error.args else ""
+    return f'"{printable(said)}"' if isinstance(said, bytes) else printable(str(said))
 
 
 def _require_safe(context: ssl.SSLContext) -> None:
