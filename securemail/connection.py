@@ -193,7 +193,8 @@ class Connection:
         self._require_fresh()
         with self._greeting():
             offer = self._offer()
-        chosen = choose_mechanism(credentials, offer, self._auth.mechanisms)
+        wanted = self._auth.mechanisms
+        chosen = choose_mechanism(credentials, offer, wanted, **self._details())
         name = chosen if isinstance(chosen, str) else chosen.name
         with self._during_sign_in():
             if isinstance(chosen, str):
