@@ -19,6 +19,7 @@ from .errors import (
     printable,
 )
 from .hosts import Host
+from .tls.explain import NOT_TLS
 from .tls.gate import GatedSocket
 from .tls.refusal import CALLERS_RULES, refusal
 from .values import Value
@@ -159,20 +160,29 @@ def _shake_hands(sock: ssl.SSLSocket, endpoint: Endpoint, deadline: Deadline) ->
     a greeting in clear is there at once, and is named instead of failing as a wrong version."""
     sock.settimeout(0)
     with suppress(BlockingIOError):
-        _require_tls(sock, endpoint)  # a server close by may have greeted already
+        if _is_clear(greeting := _peek(sock)):  # a server close by may have greeted already
+            raise _plaintext(greeting, endpoint)
     with suppress(ssl.SSLWantReadError):
         sock.do_handshake()
     sock.settimeout(deadline.remaining())
-    _require_tls(sock, endpoint)
+    answer = _peek(sock)
     sock.settimeout(deadline.remaining())
-    sock.do_handshake()
+    try:
+        sock.do_handshake()
+    except (ssl.SSLError, TimeoutError) as error:
+        # Not before: OpenSSL may have taken the beginning of a record already.
+        if _is_clear(answer) and getattr(error, "reason", None) in (None, *NOT_TLS):
+            raise _plaintext(answer, endpoint) from error
+        raise
 
 
-def _require_tls(sock: ssl.SSLSocket, endpoint: Endpoint) -> None:
-    """Look at what comes next, without taking it, on the socket below TLS."""
-    answer = socket.socket.recv(sock, 512, socket.MSG_PEEK)
-    if answer and answer[0] not in _TLS_RECORDS:
-        raise _plaintext(answer, endpoint)
+def _peek(sock: ssl.SSLSocket) -> bytes:
+    """What comes next on the socket below TLS, without taking it."""
+    return socket.socket.recv(sock, 512, socket.MSG_PEEK)
+
+
+def _is_clear(start: bytes) -> bool:
+    return bool(start) and start[0] not in _TLS_RECORDS
 
 
 def _plaintext(answer: bytes, endpoint: Endpoint) -> TLSError:

@@ -257,3 +257,5 @@ HANDSHAKE = {
     "HTTP_REQUEST": _NOT_TLS,
     "UNEXPECTED_EOF_WHILE_READING": CLOSED,
 }
+# Of these, the ones that a greeting in clear causes.
+NOT_TLS = tuple(reason for reason, known in HANDSHAKE.items() if known in (_NOT_TLS, CLOSED))
