@@ -109,6 +109,8 @@ class SMTP_SSL(Connection, _SMTP_SSL):
 
     def connect(self, host: str = "localhost", port: int = 0, source_address: Any = None) -> Any:
         """Connect to `host` (also `host:port`) and verify it; the greeting's code and words."""
+        if not port and host.count(":") == 1:
+            host, _, port = host.partition(":")  # type: ignore[assignment]
         reply = _SMTP.connect(self, host, port, source_address)
         if self._names_itself:
             self.local_hostname = _address_literal(self.sock)
