@@ -69,6 +69,7 @@ class Connection:
     _channel: Channel = Plaintext("there is no connection")
     _auth_report: AuthReport | None = None
     _declined: str = ""  # why this connection takes no further sign-in
+    _proof_sent: bool = False  # a password, or what stands for it, may have left
 
     # -- set-up
 
@@ -112,6 +113,7 @@ class Connection:
     def _open(self, host: str, port: int, source_address: Any = None) -> ssl.SSLSocket:
         """Connect, shake hands, verify. What a connection before this one proved is dropped."""
         self._channel, self._auth_report, self._declined = Plaintext("not verified yet"), None, ""
+        self._proof_sent = False
         target = Host.parse(host)
         endpoint = Endpoint(
             host=target,
@@ -214,17 +216,24 @@ class Connection:
                 f"this connection takes no further sign-in: {self._declined}.",
                 code="sign-in-declined",
                 hint="Connect again for another attempt.",
-                **self._details(),
+                **self._details(credentials_sent=False),
             )
 
     def _run(self, mechanism: Mechanism) -> Reply:
         exchange = Exchange(self._DIALECT, mechanism, initial=self._initial_response())
-        self._write_secret(exchange.command(), f"{self._DIALECT.command} {mechanism.name} <secret>")
+        line, shown = exchange.command(), f"{self._DIALECT.command} {mechanism.name} <secret>"
+        self._write(line, shown, proof=exchange.gives_proof)
         while (reply := self._read_reply()).kind == "challenge":
-            self._write_secret(exchange.respond(reply.text), "<secret>")
+            line = exchange.respond(reply.text)
+            self._write(line, "<secret>", proof=exchange.gives_proof)
         if reply.kind == "success":
             exchange.finish()
         return reply
+
+    def _write(self, line: Secret, shown: str, *, proof: bool) -> None:
+        """One line of a sign-in. `proof`: the password, or what stands for it, is in it."""
+        self._proof_sent = self._proof_sent or proof
+        self._write_secret(line, shown)
 
     def _declined_by_server(self, name: str, reply: Reply) -> AuthenticationFailed:
         words = printable(reply.text)
@@ -233,7 +242,7 @@ class Connection:
             f'the server declined the sign-in by {name}: "{words}".',
             raw=reply.raw if isinstance(reply.raw, tuple) else (reply.raw,),
             hint="Check the user name and the password. The connection takes no second attempt.",
-            **self._details(credentials_sent=True),
+            **self._details(),
         )
 
     @contextmanager
@@ -246,27 +255,28 @@ class Connection:
             raise self._VIOLATION(
                 f"the server {error}.",
                 hint="This is not how a mail server signs anybody in; it has not proved itself.",
-                **self._details(credentials_sent=True),
+                **self._details(),
             ) from None
         except (OSError, EOFError, ValueError, self._STANDARD_ERROR) as error:
             self._close_now()
             if self._is_loss(error):
-                raise self._lost("during the sign-in", error, credentials_sent=True) from error
+                raise self._lost("during the sign-in", error) from error
             if isinstance(error, SecureMailError):
                 raise
             raise self._not_spoken(error) from error
 
     # -- trouble
 
-    def _details(self, *, credentials_sent: bool = False) -> dict[str, Any]:
+    def _details(self, *, credentials_sent: bool | None = None) -> dict[str, Any]:
         details: dict[str, Any] = self._endpoint.details() if self._endpoint else {}
-        return {**details, "credentials_sent": credentials_sent}
+        sent = self._proof_sent if credentials_sent is None else credentials_sent
+        return {**details, "credentials_sent": sent}
 
-    def _lost(self, when: str, error: Exception, *, credentials_sent: bool) -> SecureMailError:
+    def _lost(self, when: str, error: Exception) -> SecureMailError:
         """The error for a connection that ended, or went silent, `when`."""
         if isinstance(error, SecureMailError):
             return error
-        details = self._details(credentials_sent=credentials_sent)
+        details = self._details()
         cause = error.__context__ if isinstance(error.__context__, OSError) else error
         if isinstance(cause, TimeoutError):
             return TimeLimitExceeded(
@@ -302,7 +312,7 @@ class Connection:
         if isinstance(error.__context__, SecureMailError):
             return error.__context__  # smtplib wraps every OSError, ours included
         if self._is_loss(error):
-            return self._lost("before it was ready", error, credentials_sent=False)
+            return self._lost("before it was ready", error)
         return self._not_spoken(error)
 
     def _is_loss(self, error: Exception) -> bool:

@@ -144,7 +144,8 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
 
     def _command_sign_in(self, password: Password) -> Reply:
         user, secret = _quote(password.user.encode()), _quoted(password.password)
-        self._write_secret(Secret(b"LOGIN " + user + b" " + secret.reveal()), "LOGIN <secret>")
+        line = Secret(b"LOGIN " + user + b" " + secret.reveal())
+        self._write(line, "LOGIN <secret>", proof=True)
         return self._read_reply()
 
     # -- lines

@@ -138,11 +138,12 @@ class POP3_SSL(Connection, _POP3_SSL):
         return Offer(mechanisms=mechanisms, no_command="the server does not offer USER and PASS")
 
     def _command_sign_in(self, password: Password) -> Reply:
-        self._write_secret(Secret(b"USER " + password.user.encode()), "USER <user>")
+        self._write(Secret(b"USER " + password.user.encode()), "USER <user>", proof=False)
         reply = self._read_reply()
         if reply.kind != "success":
             return reply
-        self._write_secret(Secret(b"PASS " + password.password.reveal()), "PASS <secret>")
+        line = Secret(b"PASS " + password.password.reveal())
+        self._write(line, "PASS <secret>", proof=True)
         return self._read_reply()
 
     # -- lines

@@ -41,6 +41,12 @@ class Exchange:
         self._initial = initial
         self._held: Secret | None = None
         self._rounds = 0
+        self._responded = False
+
+    @property
+    def gives_proof(self) -> bool:
+        """Whether the line made last has what proves who we are, not a name or a question alone."""
+        return self._responded and self._mechanism.is_complete
 
     def command(self) -> Secret:
         """The first line, without its end."""
@@ -50,6 +56,7 @@ class Exchange:
             return Secret(plain)
         encoded = base64.b64encode(response) or self._dialect.empty
         if self._initial and len(plain) + 1 + len(encoded) + 2 <= self._dialect.longest:
+            self._responded = True
             return Secret(plain + b" " + encoded)
         self._held = Secret(base64.b64encode(response))
         return Secret(plain)
@@ -64,10 +71,12 @@ class Exchange:
         if self._held is not None:
             # Its turn to ask for the initial response; servers put any text there.
             held, self._held = self._held, None
+            self._responded = True
             return held
         response = self._mechanism.answer(_decode(challenge))
         if response is None:
             raise Broken(f"went on asking after {self._mechanism.name} was done")
+        self._responded = True
         return Secret(base64.b64encode(response))
 
     def finish(self) -> None:
