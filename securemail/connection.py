@@ -203,6 +203,7 @@ class Connection:
                 reply = self._command_sign_in(credentials)
             else:
                 reply = self._run(chosen)
+            _require_verdict(reply)
         if reply.kind != "success":
             raise self._declined_by_server(name, reply)
         self._auth_report = AuthReport(user=credentials.user, mechanism=name)
@@ -338,6 +339,11 @@ def _said(error: Exception) -> str:
     that: a reply's number comes before."""
     said = error.args[-1] if error.args else ""
     return f'"{printable(said)}"' if isinstance(said, bytes) else printable(str(said))
+
+
+def _require_verdict(reply: Reply) -> None:
+    if reply.kind == "challenge":
+        raise Broken("asked where there is nothing to answer")
 
 
 def _require_safe(context: ssl.SSLContext) -> None:
