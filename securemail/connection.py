@@ -203,7 +203,7 @@ class Connection:
                 reply = self._command_sign_in(credentials)
             else:
                 reply = self._run(chosen)
-            _require_verdict(reply)
+            require_verdict(reply)
         if reply.kind != "success":
             raise self._declined_by_server(name, reply)
         self._auth_report = AuthReport(user=credentials.user, mechanism=name)
@@ -341,7 +341,8 @@ def _said(error: Exception) -> str:
     return f'"{printable(said)}"' if isinstance(said, bytes) else printable(str(said))
 
 
-def _require_verdict(reply: Reply) -> None:
+def require_verdict(reply: Reply) -> None:
+    """Raise `Broken` for a challenge where the command has no further answer."""
     if reply.kind == "challenge":
         raise Broken("asked where there is nothing to answer")
 

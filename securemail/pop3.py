@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from .connection import Connection, Reply
+from .connection import Connection, Reply, require_verdict
 from .errors import AuthenticationFailed, ConnectFailed, ConnectReset, ProtocolViolation, printable
 from .policy import AuthPolicy, Limits, TLSPolicy
 from .sasl.choose import Offer
@@ -112,17 +112,26 @@ class POP3_SSL(Connection, _POP3_SSL):
 
     def user(self, user: str) -> bytes:
         """Send USER (RFC 1939, 7) as it is. Only over a verified channel."""
-        self._require_fresh()
-        self._write_secret(Secret(b"USER " + user.encode()), "USER <user>")
-        return self._getresp()
+        name = Password(user, "unused").user  # checked as every user name is
+        return self._say(Secret(b"USER " + name.encode()), "USER", proof=False)
 
     def pass_(self, pswd: str) -> bytes:
         """Send PASS (RFC 1939, 7) as it is. Only over a verified channel."""
         pswd = Secret(pswd)  # type: ignore[assignment]
         password = Password("unused", pswd).password  # checked as every password is
+        return self._say(Secret(b"PASS " + password.reveal()), "PASS", proof=True)
+
+    def _say(self, line: Secret, name: str, *, proof: bool) -> bytes:
+        """One of the two commands, and its reply. A refusal ends the attempt."""
         self._require_fresh()
-        self._write_secret(Secret(b"PASS " + password.reveal()), "PASS <secret>")
-        return self._getresp()
+        with self._during_sign_in():
+            self._write(line, f"{name} <secret>", proof=proof)
+            reply = self._read_reply()
+            require_verdict(reply)
+        if reply.kind != "success":
+            raise self._declined_by_server(name, reply)
+        raw: bytes = reply.raw
+        return raw
 
     def _offer(self) -> Offer:
         try:
