@@ -197,16 +197,24 @@ class Connection:
             offer = self._offer()
         wanted = self._auth.mechanisms
         chosen = choose_mechanism(credentials, offer, wanted, **self._details())
-        name = chosen if isinstance(chosen, str) else chosen.name
+        if not isinstance(chosen, str):
+            return self._sign_in_by(chosen, user=credentials.user)
         with self._during_sign_in():
-            if isinstance(chosen, str):
-                reply = self._command_sign_in(credentials)
-            else:
-                reply = self._run(chosen)
+            reply = self._command_sign_in(credentials)
             require_verdict(reply)
+        return self._signed_in(chosen, credentials.user, reply)
+
+    def _sign_in_by(self, mechanism: Mechanism, *, user: str | None) -> Reply:
+        """Sign in by this one mechanism."""
+        self._require_fresh()
+        with self._during_sign_in():
+            reply = self._run(mechanism)
+        return self._signed_in(mechanism.name, user, reply)
+
+    def _signed_in(self, name: str, user: str | None, reply: Reply) -> Reply:
         if reply.kind != "success":
             raise self._declined_by_server(name, reply)
-        self._auth_report = AuthReport(user=credentials.user, mechanism=name)
+        self._auth_report = AuthReport(user=user, mechanism=name)
         return reply
 
     def _require_fresh(self) -> None:
