@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from .connection import Connection, Reply
 from .errors import AuthenticationFailed, ConnectFailed, ConnectReset, ProtocolViolation, printable
 from .policy import AuthPolicy, Limits, TLSPolicy
+from .report import AuthReport
 from .sasl.choose import Offer
 from .sasl.credentials import Password, Secret
 from .sasl.exchange import Dialect
@@ -114,15 +115,21 @@ class POP3_SSL(Connection, _POP3_SSL):
         """Send USER (RFC 1939, 7) as it is. Only over a verified channel."""
         self._require_fresh()
         self._write_secret(Secret(b"USER " + user.encode()), "USER <user>")
-        return self._getresp()
+        answer = self._getresp()
+        self._user = user
+        return answer
 
     def pass_(self, pswd: str) -> bytes:
         """Send PASS (RFC 1939, 7) as it is. Only over a verified channel."""
         pswd = Secret(pswd)  # type: ignore[assignment]
-        password = Password("unused", pswd).password  # checked as every password is
+        credentials = Password(self._user or "unknown", pswd)  # checked as every password is
         self._require_fresh()
-        self._write_secret(Secret(b"PASS " + password.reveal()), "PASS <secret>")
-        return self._getresp()
+        with self._during_sign_in():
+            reply = self._send_pass(credentials)
+        if reply.kind != "success":
+            raise self._declined_by_server("USER", reply, credentials)
+        self._auth_report = AuthReport(user=self._user, mechanism="USER")
+        return reply.text
 
     def _offer(self) -> Offer:
         try:
@@ -131,9 +138,7 @@ class POP3_SSL(Connection, _POP3_SSL):
             cause = error.__context__  # capa() says "not supported", whatever happened
             if isinstance(cause, Exception) and self._is_end(cause):
                 self._close_now()
-                raise self._lost(
-                    "when asked what it offers", cause, credentials_sent=False
-                ) from cause
+                raise self._lost("when asked what it offers", cause) from cause
             return Offer(mechanisms=(), command="USER")  # before RFC 2449 there was nothing else
         mechanisms = tuple(name.upper() for name in capabilities.get("SASL", ()))
         if "USER" in capabilities or not mechanisms:
@@ -145,7 +150,14 @@ class POP3_SSL(Connection, _POP3_SSL):
         reply = self._read_reply()
         if reply.kind != "success":
             return reply
-        self._write_secret(Secret(b"PASS " + password.password.reveal()), "PASS <secret>")
+        return self._send_pass(password)
+
+    _user: str | None = None  # whom USER named
+
+    def _send_pass(self, credentials: Password) -> Reply:
+        self._password_sent = True
+        line = Secret(b"PASS " + credentials.password.reveal())
+        self._write_secret(line, "PASS <secret>")
         return self._read_reply()
 
     # -- lines
