@@ -506,7 +506,7 @@ def test_what_is_pasted_is_valid(pki: PKI, run: Run) -> None:
 
     assert len(snippets) == 5
     for snippet in snippets:
-        eval(snippet, {name: getattr(securemail, name) for name in securemail.__all__})  # noqa: S307
+        eval(snippet, {name: getattr(securemail, name) for name in securemail.__all__})
 
 
 # --- wrong usage
