@@ -138,6 +138,7 @@ def secure(
     """
     wrapped = None
     try:
+        sock.getpeername()  # fails after a reset, where wrap_socket would leave the socket open
         wrapped = context.wrap_socket(
             sock, do_handshake_on_connect=False, server_hostname=endpoint.name.name
         )
@@ -178,7 +179,7 @@ def _plaintext(answer: bytes, endpoint: Endpoint) -> TLSError:
     words = printable(answer.splitlines()[0][:80] if answer.splitlines() else answer)
     kind, hint = next(
         (found for start, found in _GREETINGS.items() if answer.startswith(start)),
-        ("no TLS", "TLS from the first byte is on port 465 (SMTP), 993 (IMAP) and 995 (POP3)."),
+        ("something else", "TLS from the first byte is on port 465 (SMTP), 993 (IMAP) and 995 (POP3)."),
     )
     return TLSError(
         f'the server answered "{words}" in clear: {kind} is spoken on this port, not TLS.',

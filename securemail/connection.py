@@ -33,6 +33,7 @@ from .sasl.exchange import Broken, Dialect, Exchange, hide_password
 from .sasl.mechanism import Mechanism
 from .tls.context import PolicyContext
 from .tls.gate import GatedSocket
+from .tls.refusal import tls_error
 from .tls.verify import channel_of
 from .values import Value
 
@@ -123,9 +124,9 @@ class Connection:
         self._endpoint = endpoint
         deadline = Deadline(self._limits.connect)
         plain = dial(endpoint, deadline, source_address)
-        self._address = str(plain.getpeername()[0])
         sock = secure(plain, self._tls_context(), endpoint, deadline)
         try:
+            self._address = str(sock.getpeername()[0])
             self._accept(sock, endpoint)
         except BaseException:
             sock.close()
@@ -283,6 +284,9 @@ class Connection:
                 hint="It may be overloaded; Limits(read=...) waits longer.",
                 **details,
             )
+        ended = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ended):
+            return tls_error(cause, details)  # TLS 1.3 servers refuse clients after the handshake
         return self._LOST(
             f"the server hung up {when}.",
             number=getattr(cause, "errno", None),
