@@ -20,6 +20,7 @@ from .wire import send_secret
 _IMAP4: Any = imaplib.IMAP4  # captured: a program may put something else there later
 _IMAP4_SSL = imaplib.IMAP4_SSL
 _PORT = 993  # imaplib.IMAP4_SSL_PORT
+_DEFAULT: Any = socket._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]
 
 # -- errors
 
@@ -72,7 +73,7 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
         port: int = _PORT,
         *,
         ssl_context: ssl.SSLContext | None = None,
-        timeout: float | None = None,
+        timeout: float | None = _DEFAULT,
         policy: TLSPolicy | None = None,
         auth: AuthPolicy | None = None,
         limits: Limits | None = None,
