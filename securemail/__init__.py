@@ -158,7 +158,8 @@ if TYPE_CHECKING:  # the same names, for type checkers
     )
     from .trust.waive import Waive as Waive
 
-__all__ = [*_HOME, "__version__"]
+# Made from the table: one screen to keep, not two. Type checkers read the imports above.
+__all__ = [*_HOME, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

@@ -282,15 +282,13 @@ class WeakMechanismWarning(SecureMailWarning):
     """A sign-in mechanism that can be guessed off-line was used, as the policy asked."""
 
 
-def printable(text: str | bytes) -> str:
+def printable(text: str | bytes, longest: int = 300) -> str:
     """Text from the other side, safe on a terminal and in a log: one line, controls escaped."""
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return shown if len(shown) <= _LONGEST_QUOTE else shown[: _LONGEST_QUOTE - 3] + "..."
+    return shown if len(shown) <= longest else shown[: longest - 3] + "..."
 
-
-_LONGEST_QUOTE = 300
 
 # Frames of these modules are not the caller's: a warning should point at the caller's line.
 _INNER = ("securemail", "ssl", "socket", "poplib", "imaplib", "smtplib", "asyncio", "contextlib")

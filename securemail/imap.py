@@ -65,6 +65,7 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
     _STANDARD_ERROR = imaplib.IMAP4.error
     # of the standard class
     tagged_commands: dict[bytes, Any]
+    _new_tag: Callable[[], bytes]
     continuation_response: bytes  # type: ignore[assignment]
 
     def __init__(
@@ -153,9 +154,10 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
 
     def _write_secret(self, line: Secret, shown: str) -> None:
         if self._tag is None:  # the first line of a command has a tag, responses have none
-            self._tag = self._new_tag()
-            line = Secret(self._tag + b" " + line.reveal())
-            shown = f"{self._tag.decode()} {shown}"
+            tag: bytes = self._new_tag()
+            self._tag = tag
+            line = Secret(tag + b" " + line.reveal())
+            shown = f"{tag.decode()} {shown}"
         if __debug__ and self.debug >= 4:
             self._mesg(f"> {shown}")
         sys.audit("imaplib.send", self, shown.encode())

@@ -72,16 +72,17 @@ def certificates(source: Source) -> tuple[bytes, ...]:
 
 def one_certificate(source: Source) -> bytes:
     """The single certificate in `source`, DER, and parsed once. Several are an error."""
-    ders = certificates(source)
-    if len(ders) > 1:
+    first, *more = certificates(source)
+    if more:
         raise PolicyError(
-            f"{name_of(source)} holds {len(ders)} certificates; one is wanted, the server's own.",
+            f"{name_of(source)} holds {1 + len(more)} certificates; "
+            "one is wanted, the server's own.",
             code="several-certificates",
             hint="In a chain file the server's own is the first: "
             "openssl x509 -in FILE -out certificate.pem takes it out.",
         )
-    parse(ders[0], source)
-    return ders[0]
+    parse(first, source)
+    return first
 
 
 def parse(der: bytes, source: Source = b"") -> x509.Certificate:

@@ -48,6 +48,7 @@ class TLSPolicy(Value, kw_only=True):
                 hint="Use SystemTrust(), CATrust(path), ExactCertificate(path), or an object with "
                 "prepare(context) and verify(peer).",
             )
+        _require_hashable(self.trust)
         if self.legacy_ciphers is not None and not str(self.legacy_ciphers).strip():
             raise PolicyError("legacy_ciphers= needs a reason in words.", code="legacy-ciphers")
         self.ssl_context()
@@ -144,6 +145,17 @@ class Limits(Value, kw_only=True):
         if timeout <= 0:
             raise ValueError("Non-blocking socket (timeout=0) is not supported")
         return Limits(connect=timeout, read=timeout)
+
+
+def _require_hashable(trust: TrustStore) -> None:
+    try:
+        hash(trust)
+    except TypeError:
+        raise PolicyError(
+            f"trust={trust!r} cannot be hashed, and policies are.",
+            code="trust",
+            hint="Give its class __eq__ and __hash__ by what it trusts, or leave both out.",
+        ) from None
 
 
 def _version(given: object) -> ssl.TLSVersion:

@@ -127,7 +127,12 @@ class POP3_SSL(Connection, _POP3_SSL):
     def _offer(self) -> Offer:
         try:
             capabilities = self.capa()
-        except poplib.error_proto:
+        except poplib.error_proto as error:
+            if self._is_end(error):
+                self._close_now()
+                raise self._lost(
+                    "when asked what it offers", error, credentials_sent=False
+                ) from error
             return Offer(mechanisms=(), command="USER")  # before RFC 2449 there was nothing else
         mechanisms = tuple(name.upper() for name in capabilities.get("SASL", ()))
         if "USER" in capabilities or not mechanisms:

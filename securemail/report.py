@@ -107,10 +107,19 @@ class ConnectionReport(Value, kw_only=True):
         tls = f"{self.tls.version} {self.tls.cipher}" if self.tls else "no TLS"
         by = f", trusted by {self.tls.trusted_by}" if self.tls else ""
         auth = f", signed in by {self.auth.mechanism}" if self.auth else ""
-        return f"{self.protocol} {self.host}:{self.port}: {tls}{by}{auth}"
+        return f"{self.protocol} {self._where}: {tls}{by}{auth}"
 
-    def __str__(self) -> str:
-        rows = [("server", f"{self.host}:{self.port} ({self.protocol}), at {self.address}")]
+    def lines(self) -> list[tuple[str, str]]:
+        """Label and text, for a person."""
+        rows = [("server", f"{self._where} ({self.protocol}), at {self.address}")]
         rows += self.tls.lines() if self.tls else [("TLS", "none: everything travels in clear")]
         rows.append(("sign-in", str(self.auth) if self.auth else "none so far"))
-        return "\n".join(f"{label + ':':<13}{text}" for label, text in rows)
+        return rows
+
+    def __str__(self) -> str:
+        return "\n".join(f"{label + ':':<13}{text}" for label, text in self.lines())
+
+    @property
+    def _where(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"

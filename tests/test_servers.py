@@ -331,7 +331,7 @@ def test_postfix_by_its_options(
         with smtp_client(postfix, client_context, "submission") as smtp:
             assert isinstance(smtp.sock, ssl.SSLSocket)
             assert smtp.sock.version() == "TLSv1.2"
-        assert "TLSv1.2" in assert_soon(postfix.log)
+        assert_soon(lambda: "TLSv1.2" in postfix.log())
     assert_nothing_listens(postfix.host, postfix.ports)
 
 

@@ -13,6 +13,7 @@ class Mechanism(Protocol):
     @property
     def is_complete(self) -> bool:
         """Whether a success of the server may be believed now."""
+        ...
 
     def start(self) -> bytes | None:
         """The initial response. None: the server speaks first; empty is another thing."""

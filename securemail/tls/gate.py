@@ -117,7 +117,7 @@ class GatedSocket(Gate, ssl.SSLSocket):
         return self._context  # type: ignore[attr-defined, no-any-return]
 
     @context.setter
-    def context(self, value: object) -> None:
+    def context(self, _: object) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         raise PolicyError("the context of a verified socket cannot be exchanged.", code="sealed")
 
 
@@ -132,7 +132,7 @@ class GatedObject(Gate, ssl.SSLObject):
         return self._sslobj.context  # type: ignore[no-any-return]
 
     @context.setter
-    def context(self, value: object) -> None:
+    def context(self, _: object) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         raise PolicyError("the context of a verified socket cannot be exchanged.", code="sealed")
 
 

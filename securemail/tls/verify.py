@@ -107,9 +107,9 @@ def _require_strong_keys(chain: tuple[bytes, ...]) -> None:
 def _self_signed(peer: Peer, vouched: Vouched, rules: Rules) -> tuple[Warning, ...]:
     """A chain of one is a certificate that is its own anchor, in whatever store."""
     told = any(isinstance(warning, SelfSignedWarning) for warning in vouched.warnings)
-    if told or vouched.acknowledged or not peer.verified or len(peer.verified) > 1:
+    if told or vouched.acknowledged or peer.verified is None or len(peer.verified) != 1:
         return ()
-    if not Certificate(peer.verified[0]).is_self_signed:
+    if not Certificate(next(iter(peer.verified))).is_self_signed:
         return ()
     return (self_signed_warning(peer, "revocation"),)
 
