@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from .connection import Connection, Reply
 from .errors import AuthenticationFailed, ConnectFailed, ConnectReset, ProtocolViolation, printable
 from .policy import AuthPolicy, Limits, TLSPolicy
+from .report import AuthReport
 from .sasl.choose import Offer
 from .sasl.credentials import Password, Secret
 from .sasl.exchange import Dialect
@@ -114,7 +115,10 @@ class POP3_SSL(Connection, _POP3_SSL):
         """Send USER (RFC 1939, 7) as it is. Only over a verified channel."""
         self._require_fresh()
         self._write_secret(Secret(b"USER " + user.encode()), "USER <user>")
+        self._user = user
         return self._getresp()
+
+    _user: str | None = None
 
     def pass_(self, pswd: str) -> bytes:
         """Send PASS (RFC 1939, 7) as it is. Only over a verified channel."""
@@ -122,7 +126,9 @@ class POP3_SSL(Connection, _POP3_SSL):
         password = Password("unused", pswd).password  # checked as every password is
         self._require_fresh()
         self._write_secret(Secret(b"PASS " + password.reveal()), "PASS <secret>")
-        return self._getresp()
+        reply = self._getresp()
+        self._auth_report = AuthReport(user=self._user, mechanism="USER")
+        return reply
 
     def _offer(self) -> Offer:
         try:
