@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from .connection import Connection, Reply
 from .errors import AuthenticationFailed, ConnectFailed, ConnectReset, ProtocolViolation, printable
 from .policy import AuthPolicy, Limits, TLSPolicy
+from .report import AuthReport
 from .sasl.choose import Offer
 from .sasl.credentials import Password, Secret
 from .sasl.exchange import Dialect
@@ -20,6 +21,7 @@ from .wire import send_secret
 _IMAP4: Any = imaplib.IMAP4  # captured: a program may put something else there later
 _IMAP4_SSL = imaplib.IMAP4_SSL
 _PORT = 993  # imaplib.IMAP4_SSL_PORT
+_DEFAULT: Any = socket._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]
 
 # -- errors
 
@@ -73,7 +75,7 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
         port: int = _PORT,
         *,
         ssl_context: ssl.SSLContext | None = None,
-        timeout: float | None = None,
+        timeout: float | None = _DEFAULT,
         policy: TLSPolicy | None = None,
         auth: AuthPolicy | None = None,
         limits: Limits | None = None,
@@ -117,6 +119,8 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
         if authobject is not None and isinstance(mechanism, str):
             self._require_fresh()
             standard: tuple[str, list[Any]] = _IMAP4.authenticate(self, mechanism, authobject)
+            # Who it was is in the callable's answers alone.
+            self._auth_report = AuthReport(user=None, mechanism=mechanism.upper())
             return standard
         self._require_state()
         reply = self._sign_in(mechanism)  # type: ignore[arg-type]

@@ -119,6 +119,8 @@ class POP3_SSL(Connection, _POP3_SSL):
         self._user = user
         return answer
 
+    _user: str | None = None  # whom USER named
+
     def pass_(self, pswd: str) -> bytes:
         """Send PASS (RFC 1939, 7) as it is. Only over a verified channel."""
         pswd = Secret(pswd)  # type: ignore[assignment]
@@ -151,8 +153,6 @@ class POP3_SSL(Connection, _POP3_SSL):
         if reply.kind != "success":
             return reply
         return self._send_pass(password)
-
-    _user: str | None = None  # whom USER named
 
     def _send_pass(self, credentials: Password) -> Reply:
         self._password_sent = True
