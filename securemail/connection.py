@@ -193,9 +193,12 @@ class Connection:
                 hint="Write authenticate(Password(user, password)).",
             )
         self._require_fresh()
+        with self._greeting():
+            offer = self._offer()
+        wanted = self._auth.mechanisms
+        chosen = choose_mechanism(credentials, offer, wanted, **self._details())
+        name = chosen if isinstance(chosen, str) else chosen.name
         with self._during_sign_in():
-            chosen = choose_mechanism(credentials, self._offer(), self._auth.mechanisms)
-            name = chosen if isinstance(chosen, str) else chosen.name
             if isinstance(chosen, str):
                 reply = self._command_sign_in(credentials)
             else:
@@ -248,8 +251,6 @@ class Connection:
         """A dialogue that breaks off leaves no connection behind."""
         try:
             yield
-        except CredentialsRefused:
-            raise  # nothing was said: the connection is as it was
         except Broken as error:
             self._close_now()
             raise self._VIOLATION(
@@ -296,7 +297,7 @@ class Connection:
 
     @contextmanager
     def _greeting(self) -> Iterator[None]:
-        """Around a standard constructor: whatever fails is typed, and nothing stays open."""
+        """Around what is said before a sign-in: whatever fails is typed, and nothing stays open."""
         try:
             yield
         except BaseException as error:
@@ -327,10 +328,17 @@ class Connection:
     def _not_spoken(self, error: Exception) -> Exception:
         """For words that are not of this protocol."""
         return self._VIOLATION(
-            f"the server does not speak as {self._PROTOCOL} does: {printable(str(error))}.",
+            f"the server does not speak as {self._PROTOCOL} does: {_said(error)}.",
             hint="Is this the right port, and nothing in between?",
             **self._details(),
         )
+
+
+def _said(error: Exception) -> str:
+    """What a standard module's error quotes of the server, or says itself. Its last argument is
+    that: a reply's number comes before."""
+    said = error.args[-1] if error.args else ""
+    return f'"{printable(said)}"' if isinstance(said, bytes) else printable(str(said))
 
 
 def _require_safe(context: ssl.SSLContext) -> None:

@@ -138,9 +138,8 @@ class POP3_SSL(Connection, _POP3_SSL):
             capabilities = self.capa()
         except poplib.error_proto as error:
             cause = error.__context__  # capa() says "not supported", whatever happened
-            if isinstance(cause, Exception) and self._is_end(cause):
-                self._close_now()
-                raise self._lost("when asked what it offers", cause) from cause
+            if isinstance(cause, poplib.error_proto) and not _is_refusal(cause):
+                raise cause from None
             return Offer(mechanisms=(), command="USER")  # before RFC 2449 there was nothing else
         mechanisms = tuple(name.upper() for name in capabilities.get("SASL", ()))
         if "USER" in capabilities or not mechanisms:
@@ -184,10 +183,9 @@ class POP3_SSL(Connection, _POP3_SSL):
         return isinstance(error, poplib.error_proto) and error.args == ("-ERR EOF",)
 
     def _not_spoken(self, error: Exception) -> Exception:
-        words = error.args[0] if error.args else b""
-        if isinstance(words, bytes) and words.startswith(b"-ERR"):
+        if _is_refusal(error):
             return POP3Unavailable(
-                f'the server declines: "{printable(words)}".',
+                f'the server declines: "{printable(error.args[0])}".',
                 hint="Try again later, or ask its administrator.",
                 **self._details(),
             )
@@ -196,3 +194,9 @@ class POP3_SSL(Connection, _POP3_SSL):
     def _close_now(self) -> None:
         if getattr(self, "sock", None) is not None:
             _POP3.close(self)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """`error` is a -ERR of the server's, not one of poplib's own (those are text)."""
+    words = error.args[0] if error.args else b""
+    return isinstance(words, bytes) and words.startswith(b"-ERR")
