@@ -19,7 +19,6 @@ from .errors import (
     printable,
 )
 from .hosts import Host
-from .tls.explain import NOT_TLS
 from .tls.gate import GatedSocket
 from .tls.refusal import CALLERS_RULES, refusal
 from .values import Value
@@ -140,12 +139,13 @@ def secure(
     wrapped = None
     try:
         sock.getpeername()  # fails after a reset, where wrap_socket would leave the socket open
-        wrapped = context.wrap_socket(
-            sock, do_handshake_on_connect=False, server_hostname=endpoint.name.name
-        )
-        if isinstance(wrapped, GatedSocket):
-            wrapped.endpoint = (endpoint.port, endpoint.protocol)
-        _shake_hands(wrapped, endpoint, deadline)
+        with sock.dup() as below:
+            wrapped = context.wrap_socket(
+                sock, do_handshake_on_connect=False, server_hostname=endpoint.name.name
+            )
+            if isinstance(wrapped, GatedSocket):
+                wrapped.endpoint = (endpoint.port, endpoint.protocol)
+            _shake_hands(wrapped, below, endpoint, deadline)
     except BaseException as error:
         raised = _handshake_error(wrapped, error, endpoint, deadline)
         (wrapped or sock).close()
@@ -155,42 +155,56 @@ def secure(
     return wrapped
 
 
-def _shake_hands(sock: ssl.SSLSocket, endpoint: Endpoint, deadline: Deadline) -> None:
-    """Say hello, look at the first octets of the answer, go on. TLS servers wait for the client:
-    a greeting in clear is there at once, and is named instead of failing as a wrong version."""
+def _shake_hands(
+    sock: ssl.SSLSocket, below: socket.socket, endpoint: Endpoint, deadline: Deadline
+) -> None:
+    """Say hello, look at the first octets of the answer, go on.
+
+    TLS servers wait for the client, so what is there before an answer to our hello is a greeting
+    in clear: it is named, instead of failing as a wrong version. `below` is the same connection
+    without TLS, to look at. A greeting that comes between the look and OpenSSL's first read has
+    lost five octets to it, the length of a record's header.
+    """
     sock.settimeout(0)
-    with suppress(BlockingIOError):
-        if _is_clear(greeting := _peek(sock)):  # a server close by may have greeted already
-            raise _plaintext(greeting, endpoint)
-    with suppress(ssl.SSLWantReadError):
-        sock.do_handshake()
-    sock.settimeout(deadline.remaining())
-    answer = _peek(sock)
-    sock.settimeout(deadline.remaining())
+    _require_tls(below, endpoint)  # a server close by may have greeted already
     try:
-        sock.do_handshake()
-    except (ssl.SSLError, TimeoutError) as error:
-        # Not before: OpenSSL may have taken the beginning of a record already.
-        if _is_clear(answer) and getattr(error, "reason", None) in (None, *NOT_TLS):
-            raise _plaintext(answer, endpoint) from error
+        with suppress(ssl.SSLWantReadError):
+            sock.do_handshake()
+    except ssl.SSLError as error:
+        if error.reason == "WRONG_VERSION_NUMBER":
+            _require_tls(below, endpoint, lost=b"...")
         raise
+    sock.settimeout(deadline.remaining())
+    socket.socket.recv(sock, 1, socket.MSG_PEEK)  # waits for the answer
+    _require_tls(below, endpoint)
+    sock.settimeout(deadline.remaining())
+    sock.do_handshake()
 
 
-def _peek(sock: ssl.SSLSocket) -> bytes:
-    """What comes next on the socket below TLS, without taking it."""
-    return socket.socket.recv(sock, 512, socket.MSG_PEEK)
+def _require_tls(below: socket.socket, endpoint: Endpoint, lost: bytes = b"") -> None:
+    """Look at what comes next, without taking it; raise if it is not TLS."""
+    below.setblocking(False)
+    try:
+        answer = below.recv(512, socket.MSG_PEEK)
+    except BlockingIOError:
+        return
+    if lost or (answer and answer[0] not in _TLS_RECORDS):
+        kind, hint = _kind_of(answer, endpoint, is_cut=bool(lost))
+        raise _plaintext(lost + answer, kind, hint, endpoint)
 
 
-def _is_clear(start: bytes) -> bool:
-    return bool(start) and start[0] not in _TLS_RECORDS
+def _kind_of(answer: bytes, endpoint: Endpoint, *, is_cut: bool) -> tuple[str, str]:
+    """What is spoken there, and what to do; without its first octets: most likely our protocol."""
+    for start, (kind, hint) in _GREETINGS.items():
+        if is_cut and endpoint.protocol.startswith(kind):
+            return f"probably {kind}", hint
+        if not is_cut and answer.startswith(start):
+            return kind, hint
+    return "something else", "TLS is on port 465 (SMTP), 993 (IMAP) and 995 (POP3)."
 
 
-def _plaintext(answer: bytes, endpoint: Endpoint) -> TLSError:
+def _plaintext(answer: bytes, kind: str, hint: str, endpoint: Endpoint) -> TLSError:
     words = printable(answer.splitlines()[0][:80] if answer.splitlines() else answer)
-    kind, hint = next(
-        (found for start, found in _GREETINGS.items() if answer.startswith(start)),
-        ("something else", "TLS from the first byte is on port 465 (SMTP), 993 (IMAP) and 995 (POP3)."),
-    )
     return TLSError(
         f'the server answered "{words}" in clear: {kind} is spoken on this port, not TLS.',
         code="plaintext-port",

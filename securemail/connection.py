@@ -29,7 +29,7 @@ from .policy import AuthPolicy, Limits, TLSPolicy
 from .report import AuthReport, ConnectionReport
 from .sasl.choose import Offer, choose_mechanism
 from .sasl.credentials import Password, Secret
-from .sasl.exchange import Broken, Dialect, Exchange
+from .sasl.exchange import Broken, Dialect, Exchange, hide_password
 from .sasl.mechanism import Mechanism
 from .tls.context import PolicyContext
 from .tls.gate import GatedSocket
@@ -45,11 +45,6 @@ class Reply(Value):
     kind: str
     text: bytes
     raw: Any = None
-
-
-# What the standard modules raise over a server's words: ends, time-outs, decoding, sizes (IMAP's
-# literals: too large for a number, or for the memory).
-_BREAKS = (OSError, EOFError, ValueError, OverflowError, MemoryError)
 
 
 class Connection:
@@ -74,7 +69,7 @@ class Connection:
     _channel: Channel = Plaintext("there is no connection")
     _auth_report: AuthReport | None = None
     _declined: str = ""  # why this connection takes no further sign-in
-    _proof_sent: bool = False  # a password, or what stands for it, may have left
+    _password_sent: bool = False  # on this connection, in whatever form
 
     # -- set-up
 
@@ -117,8 +112,8 @@ class Connection:
 
     def _open(self, host: str, port: int, source_address: Any = None) -> ssl.SSLSocket:
         """Connect, shake hands, verify. What a connection before this one proved is dropped."""
-        self._channel, self._auth_report, self._declined = Plaintext("not verified yet"), None, ""
-        self._proof_sent = False
+        self._channel, self._auth_report = Plaintext("not verified yet"), None
+        self._declined, self._password_sent = "", False
         target = Host.parse(host)
         endpoint = Endpoint(
             host=target,
@@ -202,24 +197,15 @@ class Connection:
             offer = self._offer()
         wanted = self._auth.mechanisms
         chosen = choose_mechanism(credentials, offer, wanted, **self._details())
-        if not isinstance(chosen, str):
-            return self._sign_in_by(chosen, user=credentials.user)
+        name = chosen if isinstance(chosen, str) else chosen.name
         with self._during_sign_in():
-            reply = self._command_sign_in(credentials)
-            require_verdict(reply)
-        return self._signed_in(chosen, credentials.user, reply)
-
-    def _sign_in_by(self, mechanism: Mechanism, *, user: str | None) -> Reply:
-        """Sign in by this one mechanism."""
-        self._require_fresh()
-        with self._during_sign_in():
-            reply = self._run(mechanism)
-        return self._signed_in(mechanism.name, user, reply)
-
-    def _signed_in(self, name: str, user: str | None, reply: Reply) -> Reply:
+            if isinstance(chosen, str):
+                reply = self._command_sign_in(credentials)
+            else:
+                reply = self._run(chosen)
         if reply.kind != "success":
-            raise self._declined_by_server(name, reply)
-        self._auth_report = AuthReport(user=user, mechanism=name)
+            raise self._declined_by_server(name, reply, credentials)
+        self._auth_report = AuthReport(user=credentials.user, mechanism=name)
         return reply
 
     def _require_fresh(self) -> None:
@@ -230,31 +216,32 @@ class Connection:
                 f"this connection takes no further sign-in: {self._declined}.",
                 code="sign-in-declined",
                 hint="Connect again for another attempt.",
-                **self._details(credentials_sent=False),
+                **self._details(),
             )
 
     def _run(self, mechanism: Mechanism) -> Reply:
         exchange = Exchange(self._DIALECT, mechanism, initial=self._initial_response())
         line, shown = exchange.command(), f"{self._DIALECT.command} {mechanism.name} <secret>"
-        self._write(line, shown, proof=exchange.gives_proof)
-        while (reply := self._read_reply()).kind == "challenge":
-            line = exchange.respond(reply.text)
-            self._write(line, "<secret>", proof=exchange.gives_proof)
+        while True:
+            self._password_sent = exchange.is_sent
+            self._write_secret(line, shown)
+            if (reply := self._read_reply()).kind != "challenge":
+                break
+            line, shown = exchange.respond(reply.text), "<secret>"
         if reply.kind == "success":
             exchange.finish()
         return reply
 
-    def _write(self, line: Secret, shown: str, *, proof: bool) -> None:
-        """One line of a sign-in. `proof`: the password, or what stands for it, is in it."""
-        self._proof_sent = self._proof_sent or proof
-        self._write_secret(line, shown)
-
-    def _declined_by_server(self, name: str, reply: Reply) -> AuthenticationFailed:
-        words = printable(reply.text)
+    def _declined_by_server(
+        self, name: str, reply: Reply, credentials: Password
+    ) -> AuthenticationFailed:
+        """The refusal in the server's words, less the password, should it repeat that."""
+        words = printable(hide_password(reply.text, credentials))
+        raw = reply.raw if isinstance(reply.raw, tuple) else (reply.raw,)
         self._declined = f'the server declined {name} with "{words}"'
         return self._AUTH_FAILED(
             f'the server declined the sign-in by {name}: "{words}".',
-            raw=reply.raw if isinstance(reply.raw, tuple) else (reply.raw,),
+            raw=tuple(hide_password(p, credentials) if isinstance(p, bytes) else p for p in raw),
             hint="Check the user name and the password. The connection takes no second attempt.",
             **self._details(),
         )
@@ -271,7 +258,7 @@ class Connection:
                 hint="This is not how a mail server signs anybody in; it has not proved itself.",
                 **self._details(),
             ) from None
-        except (*_BREAKS, self._STANDARD_ERROR) as error:
+        except (OSError, EOFError, ValueError, self._STANDARD_ERROR) as error:
             self._close_now()
             if self._is_loss(error):
                 raise self._lost("during the sign-in", error) from error
@@ -281,10 +268,10 @@ class Connection:
 
     # -- trouble
 
-    def _details(self, *, credentials_sent: bool | None = None) -> dict[str, Any]:
+    def _details(self) -> dict[str, Any]:
+        """For an error: where, and whether the password was sent."""
         details: dict[str, Any] = self._endpoint.details() if self._endpoint else {}
-        sent = self._proof_sent if credentials_sent is None else credentials_sent
-        return {**details, "credentials_sent": sent}
+        return {**details, "credentials_sent": self._password_sent}
 
     def _lost(self, when: str, error: Exception) -> SecureMailError:
         """The error for a connection that ended, or went silent, `when`."""
@@ -321,8 +308,8 @@ class Connection:
             raise raised from error
 
     def _greeting_error(self, error: BaseException) -> BaseException:
-        if not isinstance(error, Exception) or isinstance(error, SecureMailError):
-            return error
+        if not isinstance(error, Exception) or isinstance(error, (SecureMailError, Warning)):
+            return error  # a Warning: the caller made it an error
         if isinstance(error.__context__, SecureMailError):
             return error.__context__  # smtplib wraps every OSError, ours included
         if self._is_loss(error):
@@ -351,13 +338,7 @@ def _said(error: Exception) -> str:
     """What a standard module's error quotes of the server, or says itself. Its last argument is
     that: a reply's number comes before."""
     said = error.args[-1] if error.args else ""
-    return f'"{printable(said)}"' if isinstance(said, bytes) else printable(str(said) or type(error).__name__)
-
-
-def require_verdict(reply: Reply) -> None:
-    """Raise `Broken` for a challenge where the command has no further answer."""
-    if reply.kind == "challenge":
-        raise Broken("asked where there is nothing to answer")
+    return f'"{printable(said)}"' if isinstance(said, bytes) else printable(str(said))
 
 
 def _require_safe(context: ssl.SSLContext) -> None:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from .connection import Connection, Reply
 from .errors import AuthenticationFailed, ConnectFailed, ConnectReset, ProtocolViolation, printable
 from .policy import AuthPolicy, Limits, TLSPolicy
+from .report import AuthReport
 from .sasl.choose import Offer
 from .sasl.credentials import Password, Secret
 from .sasl.exchange import Dialect
@@ -20,6 +21,7 @@ from .wire import send_secret
 _IMAP4: Any = imaplib.IMAP4  # captured: a program may put something else there later
 _IMAP4_SSL = imaplib.IMAP4_SSL
 _PORT = 993  # imaplib.IMAP4_SSL_PORT
+_DEFAULT: Any = socket._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]
 
 # -- errors
 
@@ -73,7 +75,7 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
         port: int = _PORT,
         *,
         ssl_context: ssl.SSLContext | None = None,
-        timeout: float | None = None,
+        timeout: float | None = _DEFAULT,
         policy: TLSPolicy | None = None,
         auth: AuthPolicy | None = None,
         limits: Limits | None = None,
@@ -114,11 +116,14 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
         `login` does. Raises `CredentialsRefused` (nothing was sent) and
         `IMAP4AuthenticationFailed`; either ends the attempt, nothing weaker follows.
         """
-        self._require_state()
         if authobject is not None and isinstance(mechanism, str):
-            reply = self._sign_in_by(_Callers(mechanism.upper(), authobject), user=None)
-        else:
-            reply = self._sign_in(mechanism)  # type: ignore[arg-type]
+            self._require_fresh()
+            standard: tuple[str, list[Any]] = _IMAP4.authenticate(self, mechanism, authobject)
+            # Who it was is in the callable's answers alone.
+            self._auth_report = AuthReport(user=None, mechanism=mechanism.upper())
+            return standard
+        self._require_state()
+        reply = self._sign_in(mechanism)  # type: ignore[arg-type]
         self.state = "AUTH"
         return "OK", [reply.raw]
 
@@ -143,8 +148,8 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
 
     def _command_sign_in(self, password: Password) -> Reply:
         user, secret = _quote(password.user.encode()), _quoted(password.password)
-        line = Secret(b"LOGIN " + user + b" " + secret.reveal())
-        self._write(line, "LOGIN <secret>", proof=True)
+        self._password_sent = True
+        self._write_secret(Secret(b"LOGIN " + user + b" " + secret.reveal()), "LOGIN <secret>")
         return self._read_reply()
 
     # -- lines
@@ -195,27 +200,9 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
 
     def _close_now(self) -> None:
         self.state = "LOGOUT"
-        for name in ("file", "_file", "sock"):  # the file holds the socket open; _file: Python 3.14
-            held = self.__dict__.get(name)
-            if held is not None:
-                held.close()
-
-
-class _Callers:
-    """A mechanism that the caller brings: what the standard `authenticate` takes."""
-
-    is_complete = True  # who knows: the server's word is all there is
-
-    def __init__(self, name: str, answer: Callable[[bytes], bytes | str | None]) -> None:
-        self.name = name
-        self._answer = answer
-
-    def start(self) -> None:
-        """Nothing: the first word is the server's."""
-
-    def answer(self, challenge: bytes) -> bytes | None:
-        response = Secret(self._answer(challenge))
-        return response.reveal().encode() if isinstance(response.reveal(), str) else response.reveal()
+        sock = self.__dict__.get("sock")
+        if sock is not None:
+            sock.close()
 
 
 def _words(data: Any) -> bytes:

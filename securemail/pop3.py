@@ -9,9 +9,10 @@ import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from .connection import Connection, Reply, require_verdict
+from .connection import Connection, Reply
 from .errors import AuthenticationFailed, ConnectFailed, ConnectReset, ProtocolViolation, printable
 from .policy import AuthPolicy, Limits, TLSPolicy
+from .report import AuthReport
 from .sasl.choose import Offer
 from .sasl.credentials import Password, Secret
 from .sasl.exchange import Dialect
@@ -112,26 +113,25 @@ class POP3_SSL(Connection, _POP3_SSL):
 
     def user(self, user: str) -> bytes:
         """Send USER (RFC 1939, 7) as it is. Only over a verified channel."""
-        name = Password(user, "unused").user  # checked as every user name is
-        return self._say(Secret(b"USER " + name.encode()), "USER", proof=False)
+        self._require_fresh()
+        self._write_secret(Secret(b"USER " + user.encode()), "USER <user>")
+        answer = self._getresp()
+        self._user = user
+        return answer
+
+    _user: str | None = None  # whom USER named
 
     def pass_(self, pswd: str) -> bytes:
         """Send PASS (RFC 1939, 7) as it is. Only over a verified channel."""
         pswd = Secret(pswd)  # type: ignore[assignment]
-        password = Password("unused", pswd).password  # checked as every password is
-        return self._say(Secret(b"PASS " + password.reveal()), "PASS", proof=True)
-
-    def _say(self, line: Secret, name: str, *, proof: bool) -> bytes:
-        """One of the two commands, and its reply. A refusal ends the attempt."""
+        credentials = Password(self._user or "unknown", pswd)  # checked as every password is
         self._require_fresh()
         with self._during_sign_in():
-            self._write(line, f"{name} <secret>", proof=proof)
-            reply = self._read_reply()
-            require_verdict(reply)
+            reply = self._send_pass(credentials)
         if reply.kind != "success":
-            raise self._declined_by_server(name, reply)
-        raw: bytes = reply.raw
-        return raw
+            raise self._declined_by_server("USER", reply, credentials)
+        self._auth_report = AuthReport(user=self._user, mechanism="USER")
+        return reply.text
 
     def _offer(self) -> Offer:
         try:
@@ -147,12 +147,16 @@ class POP3_SSL(Connection, _POP3_SSL):
         return Offer(mechanisms=mechanisms, no_command="the server does not offer USER and PASS")
 
     def _command_sign_in(self, password: Password) -> Reply:
-        self._write(Secret(b"USER " + password.user.encode()), "USER <user>", proof=False)
+        self._write_secret(Secret(b"USER " + password.user.encode()), "USER <user>")
         reply = self._read_reply()
         if reply.kind != "success":
             return reply
-        line = Secret(b"PASS " + password.password.reveal())
-        self._write(line, "PASS <secret>", proof=True)
+        return self._send_pass(password)
+
+    def _send_pass(self, credentials: Password) -> Reply:
+        self._password_sent = True
+        line = Secret(b"PASS " + credentials.password.reveal())
+        self._write_secret(line, "PASS <secret>")
         return self._read_reply()
 
     # -- lines

@@ -101,7 +101,8 @@ class AuthReport(Value, kw_only=True):
 
     def __str__(self) -> str:
         binding = self.channel_binding or "no channel binding"
-        return f"{self.user!r} by {self.mechanism}, {binding}"
+        who = "" if self.user is None else f"{self.user!r} "
+        return f"{who}by {self.mechanism}, {binding}"
 
 
 class ConnectionReport(Value, kw_only=True):

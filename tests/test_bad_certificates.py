@@ -113,9 +113,7 @@ BY_A_CA: dict[str, Refused] = {
         ("is for other.example.net", "you asked for 'mail.example.org'"),
         ("server_hostname='other.example.net'",),
     ),
-    "cn_only": Refused(
-        CN_ONLY, ("only a common name ('mail.example.org')",), ("subjectAltName",)
-    ),
+    "cn_only": Refused(CN_ONLY, ("only a common name ('mail.example.org')",), ("subjectAltName",)),
     "wrong_ip": Refused(
         mismatch("127.0.0.1", "127.0.0.9"),
         ("is for 127.0.0.9", "you asked for '127.0.0.1'"),
@@ -606,9 +604,7 @@ def test_what_a_trusted_authority_signs_is_accepted(
 def test_an_authority_without_key_usage_is_not_strict(pki: PKI, recording_server: Factory) -> None:
     issued, mail = pki["child_of_self_signed"], MAIL["imap"]
     trust = CATrust(pki["self_signed_cn_only"].leaf_pem)
-    failure = refuse(
-        serve(recording_server, issued, mail), issued, mail, TLSPolicy(trust=trust)
-    )
+    failure = refuse(serve(recording_server, issued, mail), issued, mail, TLSPolicy(trust=trust))
     assert failure.error.verify_code == 92
     assert failure.error.code == "not-strict"
     assert_signs_in(

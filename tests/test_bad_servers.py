@@ -188,9 +188,7 @@ def test_no_setting_takes_a_broken_suite(
 
 
 @every_class
-def test_a_policy_of_tls_13_only(
-    mail: Mail, pki: PKI, recording_server: Factory
-) -> None:
+def test_a_policy_of_tls_13_only(mail: Mail, pki: PKI, recording_server: Factory) -> None:
     policy = TLSPolicy(trust=CATrust(pki.ca_pem), minimum_version="1.3")  # type: ignore[arg-type]
     context = pki["good"].server_context(maximum_version=ssl.TLSVersion.TLSv1_2)
     server = recording_server(scripts.POLITE[mail.protocol], context=context)
@@ -416,9 +414,7 @@ def test_silence_instead_of_a_handshake(
 
 
 @every_class
-def test_nobody_accepts(
-    mail: Mail, policy: TLSPolicy
-) -> None:
+def test_nobody_accepts(mail: Mail, policy: TLSPolicy) -> None:
     """The system has connected, and no program takes the connection up."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -430,9 +426,7 @@ def test_nobody_accepts(
 def test_the_standard_timeout_sets_the_limits(
     mail: Mail, policy: TLSPolicy, recording_server: Factory
 ) -> None:
-    failure = attempt_and_fail(
-        recording_server(scripts.silence), mail, policy=policy, timeout=0.5
-    )
+    failure = attempt_and_fail(recording_server(scripts.silence), mail, policy=policy, timeout=0.5)
     assert failure.seconds < 0.5 + SLACK
     assert "no TLS within 0.5 s" in failure.text
 
@@ -602,7 +596,9 @@ def test_a_greeting_in_no_protocol_is_quoted_as_it_was(
 
 DECLINES: dict[str, Answer] = {
     "busy": says(b"* BYE too busy\r\n", b"-ERR too busy\r\n", b"554 too busy\r\n"),
-    "for now": says(b"* BYE [UNAVAILABLE] later\r\n", b"-ERR [SYS/TEMP] later\r\n", b"421 later\r\n"),
+    "for now": says(
+        b"* BYE [UNAVAILABLE] later\r\n", b"-ERR [SYS/TEMP] later\r\n", b"421 later\r\n"
+    ),
     "not UTF-8": says(b"* BYE \xe9\xff\r\n", b"-ERR \xe9\xff\r\n", b"554 \xe9\xff\r\n"),
     "several lines": says(b"* BYE a\r\n", b"-ERR a\r\n", b"554-a\r\n554-b\r\n554 c\r\n"),
     "no words": says(b"* BYE\r\n", b"-ERR\r\n", b"554\r\n"),
@@ -650,7 +646,12 @@ OFFERS_NOTHING = {
 }
 DECLINED = {("no such command", "smtp"), ("go away", "smtp"), ("go away", "imap")}
 # POP3 servers without CAPA, or without SASL in it, take USER and PASS (RFC 1939): as it should be.
-TAKES_USER = {("no such command", "pop3"), ("go away", "pop3"), ("nothing in it", "pop3"), ("no IMAP4", "pop3")}
+TAKES_USER = {
+    ("no such command", "pop3"),
+    ("go away", "pop3"),
+    ("nothing in it", "pop3"),
+    ("no IMAP4", "pop3"),
+}
 
 
 @every_class

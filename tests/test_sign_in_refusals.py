@@ -132,9 +132,7 @@ def keeps_secrets(
             "debug output": captured.out + captured.err,
             "log": caplog.text,
             "audit events": repr(audit),
-            "objects": "".join(
-                f"{client!r} {vars(client)!r}" for _, client in server.clients
-            ),
+            "objects": "".join(f"{client!r} {vars(client)!r}" for _, client in server.clients),
         }
         assert audit, "the standard modules raise them, and so must we"
         for where, text in shown.items():
@@ -587,9 +585,7 @@ def test_the_protocols_own_commands_take_ascii_only(
 def test_mechanisms_take_every_password(
     mechanism: str, mail: Mail, server: Server, keeps_secrets: Callable[..., None]
 ) -> None:
-    server.plays(
-        Scripted(mail.protocol, SUCCEEDS[mail.protocol, (mechanism,)], (mechanism,))
-    )
+    server.plays(Scripted(mail.protocol, SUCCEEDS[mail.protocol, (mechanism,)], (mechanism,)))
     client = server.connect(mail)
     client.login("jürgen", UNICODE)
     mail.close(client)

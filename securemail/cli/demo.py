@@ -130,8 +130,8 @@ class Demonstration:
         """The self-signed server again, by the policy that names its certificate."""
         self._title("4. The explicit opt-in to a self-signed certificate")
         say(
-            "Another self-signed server, whose certificate was copied from the server itself: "
-            "TLSPolicy(trust=ExactCertificate(pem))"
+            "The self-signed server again, by a policy that was given its certificate beforehand, "
+            "and not over the network: TLSPolicy(trust=ExactCertificate(pem))"
         )
         with self._start("self_signed") as servers:
             policy = TLSPolicy(trust=ExactCertificate(servers.certificate_pem))

@@ -9,7 +9,7 @@ import base64
 import binascii
 
 from ..values import Value
-from .credentials import Secret
+from .credentials import Password, Secret
 from .mechanism import Mechanism
 
 _MOST_ROUNDS = 10
@@ -41,12 +41,11 @@ class Exchange:
         self._initial = initial
         self._held: Secret | None = None
         self._rounds = 0
-        self._responded = False
 
     @property
-    def gives_proof(self) -> bool:
-        """Whether the line made last has what proves who we are, not a name or a question alone."""
-        return self._responded and self._mechanism.is_complete
+    def is_sent(self) -> bool:
+        """Whether, with the line that was made last, the mechanism has told all it has to."""
+        return self._held is None and self._mechanism.is_complete
 
     def command(self) -> Secret:
         """The first line, without its end."""
@@ -56,7 +55,6 @@ class Exchange:
             return Secret(plain)
         encoded = base64.b64encode(response) or self._dialect.empty
         if self._initial and len(plain) + 1 + len(encoded) + 2 <= self._dialect.longest:
-            self._responded = True
             return Secret(plain + b" " + encoded)
         self._held = Secret(base64.b64encode(response))
         return Secret(plain)
@@ -71,18 +69,26 @@ class Exchange:
         if self._held is not None:
             # Its turn to ask for the initial response; servers put any text there.
             held, self._held = self._held, None
-            self._responded = True
             return held
         response = self._mechanism.answer(_decode(challenge))
         if response is None:
             raise Broken(f"went on asking after {self._mechanism.name} was done")
-        self._responded = True
         return Secret(base64.b64encode(response))
 
     def finish(self) -> None:
         """The server said success: believed only when the mechanism is done. Raises `Broken`."""
-        if self._held is not None or not self._mechanism.is_complete:
+        if not self.is_sent:
             raise Broken(f"said success before {self._mechanism.name} was done")
+
+
+def hide_password(words: bytes, credentials: Password) -> bytes:
+    """A server's `words` without the password, should they repeat it: plain, in base64, and as
+    PLAIN sends it."""
+    secret = credentials.password.reveal()
+    plain = b"\0".join((b"", credentials.user.encode(), secret))
+    for form in (base64.b64encode(plain), base64.b64encode(secret), secret):
+        words = words.replace(form, b"<secret>")
+    return words
 
 
 def _decode(challenge: bytes) -> bytes:

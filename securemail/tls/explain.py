@@ -97,10 +97,11 @@ def _name(reason: Any, peer: Peer) -> str:
         usable = [one for one in reason.names if one.startswith("*.") and one.count(".") > 1]
         if not usable:
             return f"The server needs a certificate for {reason.asked!r}: no name fits this one."
-        return f"Connect to a name that fits {', '.join(usable)}."
+        return f"If that is your server, connect by a name that fits {', '.join(usable)}."
+    # Whoever answered chose the name: a hint to copy it must not be all.
     return (
-        f"Connect to {name!r} if that is the server you mean, or keep the address and pass "
-        f"server_hostname={name!r}."
+        f"Only if you know {name!r} for a name of your server: connect to it, or keep the address "
+        f"and pass server_hostname={name!r}. Otherwise somebody else has answered."
     )
 
 

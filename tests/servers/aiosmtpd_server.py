@@ -1,9 +1,11 @@
 """A submission server inside the test process, with TLS from the start: aiosmtpd."""
 
 import asyncio
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
@@ -23,7 +25,25 @@ class Received:
 
 
 class _FreePortController(Controller):
-    """A Controller that asks the system for a port, and then knows which it got."""
+    """A Controller that asks the system for a port, and then knows which it got.
+
+    It also hangs up on whoever is still connected when it stops: aiosmtpd forgets them.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._sessions: weakref.WeakSet[SMTP] = weakref.WeakSet()
+
+    def factory(self) -> SMTP:
+        session: SMTP = super().factory()  # type: ignore[no-untyped-call]
+        self._sessions.add(session)
+        return session
+
+    def cancel_tasks(self, stop_loop: bool = True) -> None:
+        for session in self._sessions:
+            if session.transport is not None:
+                session.transport.abort()
+        super().cancel_tasks(stop_loop)  # type: ignore[no-untyped-call]
 
     def _trigger_server(self) -> None:
         assert isinstance(self.server, asyncio.Server)

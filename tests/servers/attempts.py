@@ -38,7 +38,11 @@ class Mail:
     says: str
 
     def attempt(
-        self, server: RecordingServer, password: str = PASSWORD, host: str = "127.0.0.1", **args: Any
+        self,
+        server: RecordingServer,
+        password: str = PASSWORD,
+        host: str = "127.0.0.1",
+        **args: Any,
     ) -> None:
         """Connects, signs in, and signs out. What fails leaves a closed connection behind."""
         client = self.cls(host, server.port, **args)
