@@ -200,9 +200,10 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
 
     def _close_now(self) -> None:
         self.state = "LOGOUT"
-        sock = self.__dict__.get("sock")
-        if sock is not None:
-            sock.close()
+        for name in ("file", "_file", "sock"):  # the file holds the socket open; _file: Python 3.14
+            held = self.__dict__.get(name)
+            if held is not None:
+                held.close()
 
 
 def _words(data: Any) -> bytes:
