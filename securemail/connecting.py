@@ -19,6 +19,7 @@ from .errors import (
     printable,
 )
 from .hosts import Host
+from .tls.explain import NOT_TLS
 from .tls.gate import GatedSocket
 from .tls.refusal import CALLERS_RULES, refusal
 from .values import Value
@@ -163,31 +164,40 @@ def _shake_hands(
     TLS servers wait for the client, so what is there before an answer to our hello is a greeting
     in clear: it is named, instead of failing as a wrong version. `below` is the same connection
     without TLS, to look at. A greeting that comes between the look and OpenSSL's first read has
-    lost five octets to it, the length of a record's header.
+    lost five octets to it, the length of a record's header. An answer that looks like clear text
+    may be the rest of a record whose beginning OpenSSL has already: the handshake decides.
     """
     sock.settimeout(0)
-    _require_tls(below, endpoint)  # a server close by may have greeted already
+    _require_tls(_peek(below), endpoint)  # a server close by may have greeted already
     try:
         with suppress(ssl.SSLWantReadError):
             sock.do_handshake()
     except ssl.SSLError as error:
         if error.reason == "WRONG_VERSION_NUMBER":
-            _require_tls(below, endpoint, lost=b"...")
+            _require_tls(_peek(below), endpoint, lost=b"...")
         raise
     sock.settimeout(deadline.remaining())
     socket.socket.recv(sock, 1, socket.MSG_PEEK)  # waits for the answer
-    _require_tls(below, endpoint)
+    answer = _peek(below)
     sock.settimeout(deadline.remaining())
-    sock.do_handshake()
-
-
-def _require_tls(below: socket.socket, endpoint: Endpoint, lost: bytes = b"") -> None:
-    """Look at what comes next, without taking it; raise if it is not TLS."""
-    below.setblocking(False)
     try:
-        answer = below.recv(512, socket.MSG_PEEK)
-    except BlockingIOError:
-        return
+        sock.do_handshake()
+    except (ssl.SSLError, TimeoutError) as error:
+        if getattr(error, "reason", None) in (None, *NOT_TLS):
+            _require_tls(answer, endpoint)
+        raise
+
+
+def _peek(below: socket.socket) -> bytes:
+    """What comes next, without taking it."""
+    below.setblocking(False)
+    with suppress(BlockingIOError):
+        return below.recv(512, socket.MSG_PEEK)
+    return b""
+
+
+def _require_tls(answer: bytes, endpoint: Endpoint, lost: bytes = b"") -> None:
+    """Raise if the `answer` is not TLS. `lost` stands for a beginning that is gone."""
     if lost or (answer and answer[0] not in _TLS_RECORDS):
         kind, hint = _kind_of(answer, endpoint, is_cut=bool(lost))
         raise _plaintext(lost + answer, kind, hint, endpoint)
