@@ -47,6 +47,11 @@ class Reply(Value):
     raw: Any = None
 
 
+# What the standard modules raise over a server's words: ends, time-outs, decoding, sizes (IMAP's
+# literals: too large for a number, or for the memory).
+_BREAKS = (OSError, EOFError, ValueError, OverflowError, MemoryError)
+
+
 class Connection:
     """Mixed in before a standard class; every attribute has a class-level default, because
     `imaplib` answers for missing ones with a message about commands."""
@@ -258,7 +263,7 @@ class Connection:
                 hint="This is not how a mail server signs anybody in; it has not proved itself.",
                 **self._details(),
             ) from None
-        except (OSError, EOFError, ValueError, self._STANDARD_ERROR) as error:
+        except (*_BREAKS, self._STANDARD_ERROR) as error:
             self._close_now()
             if self._is_loss(error):
                 raise self._lost("during the sign-in", error) from error
@@ -338,7 +343,7 @@ def _said(error: Exception) -> str:
     """What a standard module's error quotes of the server, or says itself. Its last argument is
     that: a reply's number comes before."""
     said = error.args[-1] if error.args else ""
-    return f'"{printable(said)}"' if isinstance(said, bytes) else printable(str(said))
+    return f'"{printable(said)}"' if isinstance(said, bytes) else printable(str(said) or type(error).__name__)
 
 
 def _require_safe(context: ssl.SSLContext) -> None:
