@@ -221,7 +221,7 @@ class Connection:
                 f"this connection takes no further sign-in: {self._declined}.",
                 code="sign-in-declined",
                 hint="Connect again for another attempt.",
-                **self._details(),
+                **{**self._details(), "credentials_sent": False},  # not those of this attempt
             )
 
     def _run(self, mechanism: Mechanism) -> Reply:
