@@ -180,6 +180,12 @@ class Connection:
         """One answer during sign-in."""
         raise NotImplementedError
 
+    def _read_verdict(self) -> Reply:
+        """One answer that ends the matter."""
+        if (reply := self._read_reply()).kind == "challenge":
+            raise Broken("asked where there is nothing to answer")
+        return reply
+
     def _command_sign_in(self, password: Password) -> Reply:
         """The protocol's own command with a password: IMAP's LOGIN, POP3's USER and PASS."""
         raise NotImplementedError

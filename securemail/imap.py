@@ -150,7 +150,7 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
         user, secret = _quote(password.user.encode()), _quoted(password.password)
         self._password_sent = True
         self._write_secret(Secret(b"LOGIN " + user + b" " + secret.reveal()), "LOGIN <secret>")
-        return self._read_reply()
+        return self._read_verdict()
 
     # -- lines
 

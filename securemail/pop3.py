@@ -148,7 +148,7 @@ class POP3_SSL(Connection, _POP3_SSL):
 
     def _command_sign_in(self, password: Password) -> Reply:
         self._write_secret(Secret(b"USER " + password.user.encode()), "USER <user>")
-        reply = self._read_reply()
+        reply = self._read_verdict()
         if reply.kind != "success":
             return reply
         return self._send_pass(password)
@@ -157,7 +157,7 @@ class POP3_SSL(Connection, _POP3_SSL):
         self._password_sent = True
         line = Secret(b"PASS " + credentials.password.reveal())
         self._write_secret(line, "PASS <secret>")
-        return self._read_reply()
+        return self._read_verdict()
 
     # -- lines
 
