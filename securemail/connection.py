@@ -244,7 +244,7 @@ class Connection:
         return reply
 
     def _declined_by_server(
-        self, name: str, reply: Reply, credentials: Password
+        self, name: str, reply: Reply, credentials: Password | None
     ) -> AuthenticationFailed:
         """The refusal in the server's words, less the password, should it repeat that."""
         words = printable(hide_password(reply.text, credentials))

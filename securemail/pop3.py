@@ -113,11 +113,14 @@ class POP3_SSL(Connection, _POP3_SSL):
 
     def user(self, user: str) -> bytes:
         """Send USER (RFC 1939, 7) as it is. Only over a verified channel."""
+        name = Password(user, "unused").user  # checked as every user name is
         self._require_fresh()
-        self._write_secret(Secret(b"USER " + user.encode()), "USER <user>")
-        answer = self._getresp()
-        self._user = user
-        return answer
+        with self._during_sign_in():
+            reply = self._send_user(name)
+        if reply.kind != "success":
+            raise self._declined_by_server("USER", reply, None)
+        self._user = name
+        return reply.text
 
     _user: str | None = None  # whom USER named
 
@@ -147,11 +150,12 @@ class POP3_SSL(Connection, _POP3_SSL):
         return Offer(mechanisms=mechanisms, no_command="the server does not offer USER and PASS")
 
     def _command_sign_in(self, password: Password) -> Reply:
-        self._write_secret(Secret(b"USER " + password.user.encode()), "USER <user>")
-        reply = self._read_verdict()
-        if reply.kind != "success":
-            return reply
-        return self._send_pass(password)
+        reply = self._send_user(password.user)
+        return self._send_pass(password) if reply.kind == "success" else reply
+
+    def _send_user(self, name: str) -> Reply:
+        self._write_secret(Secret(b"USER " + name.encode()), "USER <user>")
+        return self._read_verdict()
 
     def _send_pass(self, credentials: Password) -> Reply:
         self._password_sent = True

@@ -81,9 +81,11 @@ class Exchange:
             raise Broken(f"said success before {self._mechanism.name} was done")
 
 
-def hide_password(words: bytes, credentials: Password) -> bytes:
+def hide_password(words: bytes, credentials: Password | None) -> bytes:
     """A server's `words` without the password, should they repeat it: plain, in base64, and as
-    PLAIN sends it."""
+    PLAIN sends it. `credentials`: None where only the caller has them, or none were sent."""
+    if credentials is None:
+        return words
     secret = credentials.password.reveal()
     plain = b"\0".join((b"", credentials.user.encode(), secret))
     for form in (base64.b64encode(plain), base64.b64encode(secret), secret):
