@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -208,15 +208,21 @@ class Connection:
             offer = self._offer()
         wanted = self._auth.mechanisms
         chosen = choose_mechanism(credentials, offer, wanted, **self._details())
-        name = chosen if isinstance(chosen, str) else chosen.name
+        if isinstance(chosen, str):
+            return self._sign_in_by(chosen, lambda: self._command_sign_in(credentials), credentials)
+        return self._sign_in_by(chosen.name, lambda: self._run(chosen), credentials)
+
+    def _sign_in_by(
+        self, name: str, talk: Callable[[], Reply], credentials: Password | None
+    ) -> Reply:
+        """Sign in by this one way. `credentials`: None where only the caller's callable has them."""
+        self._require_fresh()
         with self._during_sign_in():
-            if isinstance(chosen, str):
-                reply = self._command_sign_in(credentials)
-            else:
-                reply = self._run(chosen)
+            reply = talk()
         if reply.kind != "success":
             raise self._declined_by_server(name, reply, credentials)
-        self._auth_report = AuthReport(user=credentials.user, mechanism=name)
+        user = None if credentials is None else credentials.user
+        self._auth_report = AuthReport(user=user, mechanism=name)
         return reply
 
     def _require_fresh(self) -> None:
@@ -349,7 +355,9 @@ def _said(error: Exception) -> str:
     """What a standard module's error quotes of the server, or says itself. Its last argument is
     that: a reply's number comes before."""
     said = error.args[-1] if error.args else ""
-    return f'"{printable(said)}"' if isinstance(said, bytes) else printable(str(said) or type(error).__name__)
+    if isinstance(said, bytes):
+        return f'"{printable(said)}"'
+    return printable(str(said) or type(error).__name__)
 
 
 def _require_safe(context: ssl.SSLContext) -> None:

@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 from .connection import Connection, Reply
 from .errors import AuthenticationFailed, ConnectFailed, ConnectReset, ProtocolViolation, printable
 from .policy import AuthPolicy, Limits, TLSPolicy
-from .report import AuthReport
 from .sasl.choose import Offer
 from .sasl.credentials import Password, Secret
 from .sasl.exchange import Dialect
@@ -116,14 +115,12 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
         `login` does. Raises `CredentialsRefused` (nothing was sent) and
         `IMAP4AuthenticationFailed`; either ends the attempt, nothing weaker follows.
         """
-        if authobject is not None and isinstance(mechanism, str):
-            self._require_fresh()
-            standard: tuple[str, list[Any]] = _IMAP4.authenticate(self, mechanism, authobject)
-            # Who it was is in the callable's answers alone.
-            self._auth_report = AuthReport(user=None, mechanism=mechanism.upper())
-            return standard
         self._require_state()
-        reply = self._sign_in(mechanism)  # type: ignore[arg-type]
+        if authobject is not None and isinstance(mechanism, str):
+            brought = _Callers(mechanism.upper(), authobject)
+            reply = self._sign_in_by(brought.name, lambda: self._run(brought), None)
+        else:
+            reply = self._sign_in(mechanism)  # type: ignore[arg-type]
         self.state = "AUTH"
         return "OK", [reply.raw]
 
@@ -204,6 +201,23 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
             held = self.__dict__.get(name)
             if held is not None:
                 held.close()
+
+
+class _Callers:
+    """A mechanism that the caller brings: what the standard `authenticate` takes."""
+
+    def __init__(self, name: str, answer: Callable[[bytes], bytes | str | None]) -> None:
+        self.name = name
+        self.is_complete = False
+        self._answer = answer
+
+    def start(self) -> None:
+        """Nothing: the first word is the server's."""
+
+    def answer(self, challenge: bytes) -> bytes | None:
+        response = self._answer(challenge)
+        self.is_complete = True  # as far as anybody knows here
+        return response.encode() if isinstance(response, str) else response
 
 
 def _words(data: Any) -> bytes:
