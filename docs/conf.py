@@ -16,3 +16,8 @@ myst_heading_anchors = 3  # so that pages can link to each other's sections
 autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
+
+# `word` in a docstring is code.
+default_role = "literal"
+# Defaults as they are written, not as objects print themselves.
+autodoc_preserve_defaults = True

@@ -138,12 +138,14 @@ def secure(
     """
     wrapped = None
     try:
-        wrapped = context.wrap_socket(
-            sock, do_handshake_on_connect=False, server_hostname=endpoint.name.name
-        )
-        if isinstance(wrapped, GatedSocket):
-            wrapped.endpoint = (endpoint.port, endpoint.protocol)
-        _shake_hands(wrapped, endpoint, deadline)
+        sock.getpeername()  # fails after a reset, where wrap_socket would leave the socket open
+        with sock.dup() as below:
+            wrapped = context.wrap_socket(
+                sock, do_handshake_on_connect=False, server_hostname=endpoint.name.name
+            )
+            if isinstance(wrapped, GatedSocket):
+                wrapped.endpoint = (endpoint.port, endpoint.protocol)
+            _shake_hands(wrapped, below, endpoint, deadline)
     except BaseException as error:
         raised = _handshake_error(wrapped, error, endpoint, deadline)
         (wrapped or sock).close()
@@ -153,26 +155,56 @@ def secure(
     return wrapped
 
 
-def _shake_hands(sock: ssl.SSLSocket, endpoint: Endpoint, deadline: Deadline) -> None:
-    """Say hello, look at the first octets of the answer, go on. TLS servers wait for the client:
-    a greeting in clear is there at once, and is named instead of failing as a wrong version."""
+def _shake_hands(
+    sock: ssl.SSLSocket, below: socket.socket, endpoint: Endpoint, deadline: Deadline
+) -> None:
+    """Say hello, look at the first octets of the answer, go on.
+
+    TLS servers wait for the client, so what is there before an answer to our hello is a greeting
+    in clear: it is named, instead of failing as a wrong version. `below` is the same connection
+    without TLS, to look at. A greeting that comes between the look and OpenSSL's first read has
+    lost five octets to it, the length of a record's header.
+    """
     sock.settimeout(0)
-    with suppress(ssl.SSLWantReadError):
-        sock.do_handshake()
+    _require_tls(below, endpoint)  # a server close by may have greeted already
+    try:
+        with suppress(ssl.SSLWantReadError):
+            sock.do_handshake()
+    except ssl.SSLError as error:
+        if error.reason == "WRONG_VERSION_NUMBER":
+            _require_tls(below, endpoint, lost=b"...")
+        raise
     sock.settimeout(deadline.remaining())
-    answer = socket.socket.recv(sock, 512, socket.MSG_PEEK)  # the socket below TLS
-    if answer and answer[0] not in _TLS_RECORDS:
-        raise _plaintext(answer, endpoint)
+    socket.socket.recv(sock, 1, socket.MSG_PEEK)  # waits for the answer
+    _require_tls(below, endpoint)
     sock.settimeout(deadline.remaining())
     sock.do_handshake()
 
 
-def _plaintext(answer: bytes, endpoint: Endpoint) -> TLSError:
+def _require_tls(below: socket.socket, endpoint: Endpoint, lost: bytes = b"") -> None:
+    """Look at what comes next, without taking it; raise if it is not TLS."""
+    below.setblocking(False)
+    try:
+        answer = below.recv(512, socket.MSG_PEEK)
+    except BlockingIOError:
+        return
+    if lost or (answer and answer[0] not in _TLS_RECORDS):
+        kind, hint = _kind_of(answer, endpoint, is_cut=bool(lost))
+        raise _plaintext(lost + answer, kind, hint, endpoint)
+
+
+def _kind_of(answer: bytes, endpoint: Endpoint, *, is_cut: bool) -> tuple[str, str]:
+    """What is spoken there, and what to do; without its first octets: most likely our protocol."""
+    for start, (kind, hint) in _GREETINGS.items():
+        if is_cut and endpoint.protocol.startswith(kind):
+            return f"probably {kind}", hint
+        if not is_cut and answer.startswith(start):
+            return kind, hint
+    return "something else", "TLS is on port 465 (SMTP), 993 (IMAP) and 995 (POP3)."
+
+
+def _plaintext(answer: bytes, kind: str, hint: str, endpoint: Endpoint) -> TLSError:
     words = printable(answer.splitlines()[0][:80] if answer.splitlines() else answer)
-    kind, hint = next(
-        (found for start, found in _GREETINGS.items() if answer.startswith(start)),
-        ("no TLS", "TLS from the first byte is on port 465 (SMTP), 993 (IMAP) and 995 (POP3)."),
-    )
     return TLSError(
         f'the server answered "{words}" in clear: {kind} is spoken on this port, not TLS.',
         code="plaintext-port",

@@ -29,10 +29,11 @@ from .policy import AuthPolicy, Limits, TLSPolicy
 from .report import AuthReport, ConnectionReport
 from .sasl.choose import Offer, choose_mechanism
 from .sasl.credentials import Password, Secret
-from .sasl.exchange import Broken, Dialect, Exchange
+from .sasl.exchange import Broken, Dialect, Exchange, hide_password
 from .sasl.mechanism import Mechanism
 from .tls.context import PolicyContext
 from .tls.gate import GatedSocket
+from .tls.refusal import tls_error
 from .tls.verify import channel_of
 from .values import Value
 
@@ -68,6 +69,7 @@ class Connection:
     _channel: Channel = Plaintext("there is no connection")
     _auth_report: AuthReport | None = None
     _declined: str = ""  # why this connection takes no further sign-in
+    _password_sent: bool = False  # on this connection, in whatever form
 
     # -- set-up
 
@@ -110,7 +112,8 @@ class Connection:
 
     def _open(self, host: str, port: int, source_address: Any = None) -> ssl.SSLSocket:
         """Connect, shake hands, verify. What a connection before this one proved is dropped."""
-        self._channel, self._auth_report, self._declined = Plaintext("not verified yet"), None, ""
+        self._channel, self._auth_report = Plaintext("not verified yet"), None
+        self._declined, self._password_sent = "", False
         target = Host.parse(host)
         endpoint = Endpoint(
             host=target,
@@ -121,9 +124,9 @@ class Connection:
         self._endpoint = endpoint
         deadline = Deadline(self._limits.connect)
         plain = dial(endpoint, deadline, source_address)
-        self._address = str(plain.getpeername()[0])
         sock = secure(plain, self._tls_context(), endpoint, deadline)
         try:
+            self._address = str(sock.getpeername()[0])
             self._accept(sock, endpoint)
         except BaseException:
             sock.close()
@@ -190,7 +193,10 @@ class Connection:
                 hint="Write authenticate(Password(user, password)).",
             )
         self._require_fresh()
-        chosen = choose_mechanism(credentials, self._offer(), self._auth.mechanisms)
+        with self._greeting():
+            offer = self._offer()
+        wanted = self._auth.mechanisms
+        chosen = choose_mechanism(credentials, offer, wanted, **self._details())
         name = chosen if isinstance(chosen, str) else chosen.name
         with self._during_sign_in():
             if isinstance(chosen, str):
@@ -198,7 +204,7 @@ class Connection:
             else:
                 reply = self._run(chosen)
         if reply.kind != "success":
-            raise self._declined_by_server(name, reply)
+            raise self._declined_by_server(name, reply, credentials)
         self._auth_report = AuthReport(user=credentials.user, mechanism=name)
         return reply
 
@@ -215,21 +221,29 @@ class Connection:
 
     def _run(self, mechanism: Mechanism) -> Reply:
         exchange = Exchange(self._DIALECT, mechanism, initial=self._initial_response())
-        self._write_secret(exchange.command(), f"{self._DIALECT.command} {mechanism.name} <secret>")
-        while (reply := self._read_reply()).kind == "challenge":
-            self._write_secret(exchange.respond(reply.text), "<secret>")
+        line, shown = exchange.command(), f"{self._DIALECT.command} {mechanism.name} <secret>"
+        while True:
+            self._password_sent = exchange.is_sent
+            self._write_secret(line, shown)
+            if (reply := self._read_reply()).kind != "challenge":
+                break
+            line, shown = exchange.respond(reply.text), "<secret>"
         if reply.kind == "success":
             exchange.finish()
         return reply
 
-    def _declined_by_server(self, name: str, reply: Reply) -> AuthenticationFailed:
-        words = printable(reply.text)
+    def _declined_by_server(
+        self, name: str, reply: Reply, credentials: Password
+    ) -> AuthenticationFailed:
+        """The refusal in the server's words, less the password, should it repeat that."""
+        words = printable(hide_password(reply.text, credentials))
+        raw = reply.raw if isinstance(reply.raw, tuple) else (reply.raw,)
         self._declined = f'the server declined {name} with "{words}"'
         return self._AUTH_FAILED(
             f'the server declined the sign-in by {name}: "{words}".',
-            raw=reply.raw if isinstance(reply.raw, tuple) else (reply.raw,),
+            raw=tuple(hide_password(p, credentials) if isinstance(p, bytes) else p for p in raw),
             hint="Check the user name and the password. The connection takes no second attempt.",
-            **self._details(credentials_sent=True),
+            **self._details(),
         )
 
     @contextmanager
@@ -242,27 +256,28 @@ class Connection:
             raise self._VIOLATION(
                 f"the server {error}.",
                 hint="This is not how a mail server signs anybody in; it has not proved itself.",
-                **self._details(credentials_sent=True),
+                **self._details(),
             ) from None
         except (OSError, EOFError, ValueError, self._STANDARD_ERROR) as error:
             self._close_now()
             if self._is_loss(error):
-                raise self._lost("during the sign-in", error, credentials_sent=True) from error
+                raise self._lost("during the sign-in", error) from error
             if isinstance(error, SecureMailError):
                 raise
             raise self._not_spoken(error) from error
 
     # -- trouble
 
-    def _details(self, *, credentials_sent: bool = False) -> dict[str, Any]:
+    def _details(self) -> dict[str, Any]:
+        """For an error: where, and whether the password was sent."""
         details: dict[str, Any] = self._endpoint.details() if self._endpoint else {}
-        return {**details, "credentials_sent": credentials_sent}
+        return {**details, "credentials_sent": self._password_sent}
 
-    def _lost(self, when: str, error: Exception, *, credentials_sent: bool) -> SecureMailError:
+    def _lost(self, when: str, error: Exception) -> SecureMailError:
         """The error for a connection that ended, or went silent, `when`."""
         if isinstance(error, SecureMailError):
             return error
-        details = self._details(credentials_sent=credentials_sent)
+        details = self._details()
         cause = error.__context__ if isinstance(error.__context__, OSError) else error
         if isinstance(cause, TimeoutError):
             return TimeLimitExceeded(
@@ -270,6 +285,9 @@ class Connection:
                 hint="It may be overloaded; Limits(read=...) waits longer.",
                 **details,
             )
+        ended = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ended):
+            return tls_error(cause, details)  # TLS 1.3 servers refuse clients after the handshake
         return self._LOST(
             f"the server hung up {when}.",
             number=getattr(cause, "errno", None),
@@ -279,7 +297,7 @@ class Connection:
 
     @contextmanager
     def _greeting(self) -> Iterator[None]:
-        """Around a standard constructor: whatever fails is typed, and nothing stays open."""
+        """Around what is said before a sign-in: whatever fails is typed, and nothing stays open."""
         try:
             yield
         except BaseException as error:
@@ -290,12 +308,12 @@ class Connection:
             raise raised from error
 
     def _greeting_error(self, error: BaseException) -> BaseException:
-        if not isinstance(error, Exception) or isinstance(error, SecureMailError):
-            return error
+        if not isinstance(error, Exception) or isinstance(error, (SecureMailError, Warning)):
+            return error  # a Warning: the caller made it an error
         if isinstance(error.__context__, SecureMailError):
             return error.__context__  # smtplib wraps every OSError, ours included
         if self._is_loss(error):
-            return self._lost("before it was ready", error, credentials_sent=False)
+            return self._lost("before it was ready", error)
         return self._not_spoken(error)
 
     def _is_loss(self, error: Exception) -> bool:
@@ -310,10 +328,17 @@ class Connection:
     def _not_spoken(self, error: Exception) -> Exception:
         """For words that are not of this protocol."""
         return self._VIOLATION(
-            f"the server does not speak as {self._PROTOCOL} does: {printable(str(error))}.",
+            f"the server does not speak as {self._PROTOCOL} does: {_said(error)}.",
             hint="Is this the right port, and nothing in between?",
             **self._details(),
         )
+
+
+def _said(error: Exception) -> str:
+    """What a standard module's error quotes of the server, or says itself. Its last argument is
+    that: a reply's number comes before."""
+    said = error.args[-1] if error.args else ""
+    return f'"{printable(said)}"' if isinstance(said, bytes) else printable(str(said))
 
 
 def _require_safe(context: ssl.SSLContext) -> None:

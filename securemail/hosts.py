@@ -46,8 +46,14 @@ def _ip(text: str) -> Host | None:
         return None
     if zone and (ip.version == 4 or not zone.isascii() or not zone.isprintable() or " " in zone):
         raise _bad(text, "has a zone id that is not one")
-    name = ip.compressed
+    name = _compressed(ip)
     return Host(name, f"{name}%{zone}" if zone else name, is_ip=True)
+
+
+def _compressed(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """Mapped IPv4 as RFC 5952, 5 has it: Pythons before 3.13 write it in hexadecimal."""
+    mapped = getattr(ip, "ipv4_mapped", None)
+    return f"::ffff:{mapped}" if mapped else ip.compressed
 
 
 def _dns(text: str) -> Host:

@@ -148,6 +148,7 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
 
     def _command_sign_in(self, password: Password) -> Reply:
         user, secret = _quote(password.user.encode()), _quoted(password.password)
+        self._password_sent = True
         self._write_secret(Secret(b"LOGIN " + user + b" " + secret.reveal()), "LOGIN <secret>")
         return self._read_reply()
 
@@ -180,7 +181,12 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
     # -- trouble
 
     def _is_end(self, error: Exception) -> bool:
-        return isinstance(error, imaplib.IMAP4.abort) and error.args == ("socket error: EOF",)
+        # Also as "command: CAPABILITY => socket error: EOF", and with half a line quoted; one that
+        # ends in LF alone is a whole line, and a wrong one.
+        said = str(error).removeprefix("command: CAPABILITY => ")
+        whole = said.rstrip("'\"").endswith("\\n")
+        is_abort = isinstance(error, imaplib.IMAP4.abort)
+        return is_abort and said.startswith("socket error: ") and not whole
 
     def _not_spoken(self, error: Exception) -> Exception:
         bye = self.untagged_responses.get("BYE")

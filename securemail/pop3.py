@@ -115,30 +115,31 @@ class POP3_SSL(Connection, _POP3_SSL):
         """Send USER (RFC 1939, 7) as it is. Only over a verified channel."""
         self._require_fresh()
         self._write_secret(Secret(b"USER " + user.encode()), "USER <user>")
+        answer = self._getresp()
         self._user = user
-        return self._getresp()
+        return answer
 
-    _user: str | None = None
+    _user: str | None = None  # whom USER named
 
     def pass_(self, pswd: str) -> bytes:
         """Send PASS (RFC 1939, 7) as it is. Only over a verified channel."""
         pswd = Secret(pswd)  # type: ignore[assignment]
-        password = Password("unused", pswd).password  # checked as every password is
+        credentials = Password(self._user or "unknown", pswd)  # checked as every password is
         self._require_fresh()
-        self._write_secret(Secret(b"PASS " + password.reveal()), "PASS <secret>")
-        reply = self._getresp()
+        with self._during_sign_in():
+            reply = self._send_pass(credentials)
+        if reply.kind != "success":
+            raise self._declined_by_server("USER", reply, credentials)
         self._auth_report = AuthReport(user=self._user, mechanism="USER")
-        return reply
+        return reply.text
 
     def _offer(self) -> Offer:
         try:
             capabilities = self.capa()
         except poplib.error_proto as error:
-            if self._is_end(error):
-                self._close_now()
-                raise self._lost(
-                    "when asked what it offers", error, credentials_sent=False
-                ) from error
+            cause = error.__context__  # capa() says "not supported", whatever happened
+            if isinstance(cause, poplib.error_proto) and not _is_refusal(cause):
+                raise cause from None
             return Offer(mechanisms=(), command="USER")  # before RFC 2449 there was nothing else
         mechanisms = tuple(name.upper() for name in capabilities.get("SASL", ()))
         if "USER" in capabilities or not mechanisms:
@@ -150,7 +151,12 @@ class POP3_SSL(Connection, _POP3_SSL):
         reply = self._read_reply()
         if reply.kind != "success":
             return reply
-        self._write_secret(Secret(b"PASS " + password.password.reveal()), "PASS <secret>")
+        return self._send_pass(password)
+
+    def _send_pass(self, credentials: Password) -> Reply:
+        self._password_sent = True
+        line = Secret(b"PASS " + credentials.password.reveal())
+        self._write_secret(line, "PASS <secret>")
         return self._read_reply()
 
     # -- lines
@@ -177,10 +183,9 @@ class POP3_SSL(Connection, _POP3_SSL):
         return isinstance(error, poplib.error_proto) and error.args == ("-ERR EOF",)
 
     def _not_spoken(self, error: Exception) -> Exception:
-        words = error.args[0] if error.args else b""
-        if isinstance(words, bytes) and words.startswith(b"-ERR"):
+        if _is_refusal(error):
             return POP3Unavailable(
-                f'the server declines: "{printable(words)}".',
+                f'the server declines: "{printable(error.args[0])}".',
                 hint="Try again later, or ask its administrator.",
                 **self._details(),
             )
@@ -189,3 +194,9 @@ class POP3_SSL(Connection, _POP3_SSL):
     def _close_now(self) -> None:
         if getattr(self, "sock", None) is not None:
             _POP3.close(self)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """`error` is a -ERR of the server's, not one of poplib's own (those are text)."""
+    words = error.args[0] if error.args else b""
+    return isinstance(words, bytes) and words.startswith(b"-ERR")

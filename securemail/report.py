@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
+from .certificate import Certificate
+from .errors import PolicyError
 from .pins import fingerprint
 from .values import Value
 
@@ -46,7 +49,7 @@ class TLSReport(Value, kw_only=True):
     def as_dict(self) -> dict[str, Any]:
         """Plain data: texts, numbers, lists."""
         plain = {name: getattr(self, name) for name in self._fields}
-        plain["chain"] = [fingerprint(der) for der in self.chain]
+        plain["chain"] = [_facts(der) for der in self.chain]
         plain["warnings"] = [str(warning) for warning in self.warnings]
         return {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()}
 
@@ -55,7 +58,9 @@ class TLSReport(Value, kw_only=True):
         group = f", key exchange {self.group}" if self.group else ""
         rows = [
             ("TLS", f"{self.version}, {self.cipher}{group}"),
+            ("verified as", self.host or "no name"),
             ("certificate", f"SHA-256 {self.fingerprint}"),
+            ("chain", _say_chain(self.chain)),
             ("trusted by", self.trusted_by + ("" if self.gated else " (not gated)")),
         ]
         if self.pinned:
@@ -64,6 +69,24 @@ class TLSReport(Value, kw_only=True):
         rows += [("warning", str(warning)) for warning in self.warnings]
         rows.append(("not checked", ", ".join(self.not_checked) or "nothing left out"))
         return rows
+
+
+def _facts(der: bytes) -> dict[str, str]:
+    """One certificate, for machines. One that cannot be read has its fingerprint all the same."""
+    facts = {"sha256": fingerprint(der)}
+    with suppress(PolicyError, ValueError):
+        read = Certificate(der)
+        facts |= {"subject": read.subject, "issuer": read.issuer}
+        facts |= {"not_after": read.not_after.isoformat()}
+    return facts
+
+
+def _say_chain(chain: tuple[bytes, ...]) -> str:
+    """Who was vouched for by whom, leaf first, and how long the leaf is valid."""
+    facts = [_facts(der) for der in chain]
+    names = " < ".join(one.get("subject", one["sha256"]) for one in facts)
+    until = facts[0].get("not_after", "")[:10] if facts else ""
+    return f"{names or 'none'}{until and f', valid until {until}'}"
 
 
 class AuthReport(Value, kw_only=True):

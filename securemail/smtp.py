@@ -126,7 +126,8 @@ class SMTP_SSL(Connection, _SMTP_SSL):
         was sent) and `SMTPAuthenticationFailed`; either ends the attempt, nothing weaker follows.
         """
         self._require_fresh()
-        self.ehlo_or_helo_if_needed()
+        with self._greeting():
+            self.ehlo_or_helo_if_needed()
         raw: tuple[int, bytes] = self._sign_in(credentials).raw
         return raw
 
@@ -172,7 +173,8 @@ class SMTP_SSL(Connection, _SMTP_SSL):
         return isinstance(error, smtplib.SMTPServerDisconnected)
 
     def _not_spoken(self, error: Exception) -> Exception:
-        if isinstance(error, smtplib.SMTPConnectError) and 400 <= error.smtp_code < 600:
+        declined = (smtplib.SMTPConnectError, smtplib.SMTPHeloError)
+        if isinstance(error, declined) and 400 <= error.smtp_code < 600:
             words = error.smtp_error
             return SMTPUnavailable(
                 f'the server declines: "{error.smtp_code} {printable(words)}".',

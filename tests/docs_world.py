@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
-import trustme
-
 import docs_redirect
+from securemail.testing import MailServers
 
 USER = "alice"
 PASSWORD = "correct horse battery staple"
@@ -44,53 +43,64 @@ DISTURBING = ("SSL_CERT_DIR", "SSL_CERT_FILE", "SSLKEYLOGFILE", "SECUREMAIL_POLI
 @dataclass(frozen=True)
 class World:
     folder: Path
-    ports: dict[int, int]  # the port that documents name -> the port on loopback
     environment: dict[str, str]  # what programs get in addition, to live in the same world
 
 
+# Whose certificate the system's store does not vouch for, and what documents do about it.
+OWN_CERTIFICATE = "mail.internal.example.org"  # self-signed: server.pem
+OWN_CA = "mail.corp.example.org"  # from a private CA: corp.pem
+
+
 @dataclass(frozen=True)
-class Certificates:
+class Started:
+    ports: dict[str, int]  # as docs_redirect.redirecting wants them
     ca: bytes
-    server: bytes
+    server_pem: bytes
+    corp_pem: bytes
 
 
-def start_servers(stack: ExitStack) -> tuple[dict[int, int], Certificates]:
+def start_servers(stack: ExitStack) -> Started:
     """Start the servers; they end with the stack."""
-    try:
-        from securemail.testing import MailServers
-    except ModuleNotFoundError:  # not there yet: an example that connects fails, by name
-        ca = trustme.CA()
-        leaf = ca.issue_cert("mail.example.org")
-        return {}, Certificates(ca.cert_pem.bytes(), leaf.cert_chain_pems[0].bytes())
-
-    servers = stack.enter_context(MailServers(users={USER: PASSWORD}, hostnames=HOSTNAMES))
+    users = {USER: PASSWORD}
+    public = stack.enter_context(MailServers(users=users, hostnames=HOSTNAMES))
+    own = stack.enter_context(
+        MailServers(users=users, hostnames=(OWN_CERTIFICATE,), certificate="self_signed")
+    )
+    corp = stack.enter_context(MailServers(users=users, hostnames=(OWN_CA,)))
     ports = {
-        port: servers.ports[service]
+        **_ports(public),
+        **{f"{OWN_CERTIFICATE}:{port}": target for port, target in _ports(own).items()},
+        **{f"{OWN_CA}:{port}": target for port, target in _ports(corp).items()},
+    }
+    return Started(ports, public.authority.ca_pem, own.certificate_pem, corp.authority.ca_pem)
+
+
+def _ports(servers: MailServers) -> dict[str, int]:
+    return {
+        str(port): servers.ports[service]
         for port, service in SERVICES.items()
         if service in servers.ports
     }
-    return ports, Certificates(servers.authority.ca_pem, servers.certificate_pem)
 
 
 @contextmanager
 def documents_world(folder: Path) -> Iterator[World]:
     """Make it in an empty folder, enter it, and undo everything at the end."""
     with ExitStack() as stack:
-        ports, certificates = start_servers(stack)
+        started = start_servers(stack)
 
         home = folder / "home"
         home.mkdir()
-        (home / "corp.pem").write_bytes(certificates.ca)
-        (home / "server.pem").write_bytes(certificates.server)
+        (home / "corp.pem").write_bytes(started.corp_pem)
+        (home / "server.pem").write_bytes(started.server_pem)
         trusted = folder / "trusted.pem"
-        trusted.write_bytes(certificates.ca)
+        trusted.write_bytes(started.ca)
 
         for_programs = folder / "site"
         for_programs.mkdir()
         shutil.copy(docs_redirect.__file__, for_programs / "sitecustomize.py")
-        targets = {str(port): target for port, target in ports.items()}
         environment = {
-            docs_redirect.VARIABLE: json.dumps(targets),
+            docs_redirect.VARIABLE: json.dumps(started.ports),
             "PYTHONPATH": str(for_programs),
         }
 
@@ -98,10 +108,10 @@ def documents_world(folder: Path) -> Iterator[World]:
         for name in DISTURBING:
             os.environ.pop(name, None)
         os.environ["SSL_CERT_FILE"] = str(trusted)
-        redirected = docs_redirect.redirecting(docs_redirect.socket.getaddrinfo, targets)
+        redirected = docs_redirect.redirecting(docs_redirect.socket.getaddrinfo, started.ports)
         stack.enter_context(mock.patch("socket.getaddrinfo", redirected))
         stack.enter_context(chdir(home))
         # As for a reader: our warnings are printed. In tests they would be errors.
         stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("default", category=UserWarning)
-        yield World(home, ports, environment)
+        yield World(home, environment)

@@ -185,7 +185,6 @@ def test_programs_live_in_the_same_world(tmp_path: Path) -> None:
 
 def test_documents_and_their_programs_reach_the_servers(tmp_path: Path) -> None:
     """By the name that the document says, over TLS that is verified for that name."""
-    pytest.importorskip("securemail.testing")
     document = tmp_path / "document.md"
     document.write_text(REACHING)
 

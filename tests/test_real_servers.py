@@ -66,9 +66,7 @@ class Kind:
 
 IMAP = Kind(IMAP4_SSL, imaplib.IMAP4_SSL, "IMAP over TLS", "ssl_context", imaplib.IMAP4.error)
 POP3 = Kind(POP3_SSL, poplib.POP3_SSL, "POP3 over TLS", "context", poplib.error_proto)
-SMTP = Kind(
-    SMTP_SSL, smtplib.SMTP_SSL, "SMTP over TLS", "context", smtplib.SMTPAuthenticationError
-)
+SMTP = Kind(SMTP_SSL, smtplib.SMTP_SSL, "SMTP over TLS", "context", smtplib.SMTPAuthenticationError)
 KINDS = {"imap": IMAP, "pop3": POP3, "smtp": SMTP}
 
 
@@ -84,7 +82,9 @@ class Place:
 PLACES: dict[str, Callable[[Any], Place]] = {
     "imaps": lambda get: Place(IMAP, get("dovecot").host, get("dovecot").ports["imaps"]),
     "pop3s": lambda get: Place(POP3, get("dovecot").host, get("dovecot").ports["pop3s"]),
-    "submissions": lambda get: Place(SMTP, get("postfix").host, get("postfix").ports["submissions"]),
+    "submissions": lambda get: Place(
+        SMTP, get("postfix").host, get("postfix").ports["submissions"]
+    ),
     "aiosmtpd": lambda get: Place(SMTP, get("aiosmtpd_server").host, get("aiosmtpd_server").port),
 }
 EVERYWHERE = [

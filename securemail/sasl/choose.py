@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..errors import CredentialsRefused, printable
 from ..values import Value
 from .credentials import Password
@@ -23,9 +25,10 @@ class Offer(Value, kw_only=True):
 
 
 def choose_mechanism(
-    credentials: Password, offer: Offer, wanted: tuple[str, ...]
+    credentials: Password, offer: Offer, wanted: tuple[str, ...], **where: Any
 ) -> Mechanism | str:
     """The first of `wanted` that is offered; else the name of the protocol's own command.
+    `where`: details for the error.
 
     Raises `CredentialsRefused`, with a reason for each way that was passed over.
     """
@@ -34,10 +37,12 @@ def choose_mechanism(
             return _MECHANISMS[name](credentials)
     if offer.command is not None and credentials.is_ascii:
         return offer.command
-    raise _refused(credentials, offer, wanted)
+    raise _refused(credentials, offer, wanted, where)
 
 
-def _refused(credentials: Password, offer: Offer, wanted: tuple[str, ...]) -> CredentialsRefused:
+def _refused(
+    credentials: Password, offer: Offer, wanted: tuple[str, ...], where: dict[str, Any]
+) -> CredentialsRefused:
     offered = ", ".join(map(printable, offer.mechanisms)) or "none"
     reasons = [f"SASL mechanisms offered: {offered}; wanted: {', '.join(wanted)}"]
     if offer.command is not None:
@@ -53,7 +58,7 @@ def _refused(credentials: Password, offer: Offer, wanted: tuple[str, ...]) -> Cr
         + ".",
         code="no-mechanism",
         reasons=tuple(reasons),
-        credentials_sent=False,
+        **{"credentials_sent": False, **where},
         hint="The server's administrator can enable PLAIN over TLS. Or this port takes no sign-in "
         "(a relay), or no passwords at all.",
     )

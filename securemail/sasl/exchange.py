@@ -9,7 +9,7 @@ import base64
 import binascii
 
 from ..values import Value
-from .credentials import Secret
+from .credentials import Password, Secret
 from .mechanism import Mechanism
 
 _MOST_ROUNDS = 10
@@ -42,6 +42,11 @@ class Exchange:
         self._held: Secret | None = None
         self._rounds = 0
 
+    @property
+    def is_sent(self) -> bool:
+        """Whether, with the line that was made last, the mechanism has told all it has to."""
+        return self._held is None and self._mechanism.is_complete
+
     def command(self) -> Secret:
         """The first line, without its end."""
         plain = f"{self._dialect.command} {self._mechanism.name}".encode()
@@ -72,8 +77,18 @@ class Exchange:
 
     def finish(self) -> None:
         """The server said success: believed only when the mechanism is done. Raises `Broken`."""
-        if self._held is not None or not self._mechanism.is_complete:
+        if not self.is_sent:
             raise Broken(f"said success before {self._mechanism.name} was done")
+
+
+def hide_password(words: bytes, credentials: Password) -> bytes:
+    """A server's `words` without the password, should they repeat it: plain, in base64, and as
+    PLAIN sends it."""
+    secret = credentials.password.reveal()
+    plain = b"\0".join((b"", credentials.user.encode(), secret))
+    for form in (base64.b64encode(plain), base64.b64encode(secret), secret):
+        words = words.replace(form, b"<secret>")
+    return words
 
 
 def _decode(challenge: bytes) -> bytes:

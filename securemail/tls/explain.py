@@ -93,10 +93,15 @@ def _not_pinned(reason: Any, peer: Peer) -> str:
 def _name(reason: Any, peer: Peer) -> str:
     name = next((one for one in reason.names if "*" not in one), None)
     if name is None:
-        return f"Connect to a name that fits {', '.join(reason.names)}."
+        # RFC 9525, 6.3: one whole left-most label, and OpenSSL wants two more after it.
+        usable = [one for one in reason.names if one.startswith("*.") and one.count(".") > 1]
+        if not usable:
+            return f"The server needs a certificate for {reason.asked!r}: no name fits this one."
+        return f"If that is your server, connect by a name that fits {', '.join(usable)}."
+    # Whoever answered chose the name: a hint to copy it must not be all.
     return (
-        f"Connect to {name!r} if that is the server you mean, or keep the address and pass "
-        f"server_hostname={name!r}."
+        f"Only if you know {name!r} for a name of your server: connect to it, or keep the address "
+        f"and pass server_hostname={name!r}. Otherwise somebody else has answered."
     )
 
 
@@ -196,6 +201,11 @@ _OLD = Known(
     "which RFC 8996 retired.",
     "Its administrator must enable TLS 1.2 or newer; no setting here goes lower.",
 )
+TOO_OLD_FOR_13 = Known(
+    "tls-too-old",
+    "the server refused TLS 1.3, the least that this policy takes; it may know TLS 1.2.",
+    'Its administrator must enable TLS 1.3, or the policy take minimum_version="1.2".',
+)
 _NO_CIPHER = Known(
     "no-common-cipher",
     "the server and this policy have no cipher suite in common, or the server demands a client "
@@ -208,6 +218,11 @@ _WEAK_DH = Known(
     "the server uses Diffie-Hellman parameters that are too small.",
     "Its administrator must make new ones (2048 bits or more) or prefer ECDHE. Until then: "
     'TLSPolicy(legacy_ciphers="why"), which does without DHE.',
+)
+_CLIENT_CERTIFICATE = Known(
+    "client-certificate-wanted",
+    "the server demands a client certificate.",
+    "Ask its administrator for one, or for a port that takes a password alone.",
 )
 _RENEGOTIATION = Known(
     "unsafe-renegotiation",
@@ -235,6 +250,7 @@ HANDSHAKE = {
     "NO_SHARED_CIPHER": _NO_CIPHER,
     "WRONG_CIPHER_RETURNED": _NO_CIPHER,
     "DH_KEY_TOO_SMALL": _WEAK_DH,
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": _CLIENT_CERTIFICATE,
     "UNSAFE_LEGACY_RENEGOTIATION_DISABLED": _RENEGOTIATION,
     "WRONG_VERSION_NUMBER": _NOT_TLS,
     "PACKET_LENGTH_TOO_LONG": _NOT_TLS,

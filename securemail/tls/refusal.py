@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import CertificateRejected, PinMismatch, SecureMailError, TLSError
 from ..reasons import NotPinned
 from ..trust.base import Peer, Store
-from .explain import CLOSED, HANDSHAKE, Known, advise, say
+from .explain import CLOSED, HANDSHAKE, TOO_OLD_FOR_13, Known, advise, say
 from .facts import find_facts
 from .verify import Rules, peer_of
 
@@ -22,7 +22,7 @@ def refusal(sock: Any, error: BaseException, rules: Rules) -> BaseException:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _of_openssl(_peer(sock), error, rules)
     if isinstance(error, ssl.SSLError):
-        return _of_handshake(_peer(sock), error)
+        return tls_error(error, _where(_peer(sock)), least=sock.context.minimum_version)
     if isinstance(error, Exception) and not isinstance(error, (OSError, SecureMailError)):
         # Whatever a store of somebody else raised is a refusal; asyncio knows only SSLError.
         return CertificateRejected(
@@ -71,15 +71,19 @@ def _of_openssl(
     )
 
 
-def _of_handshake(peer: Peer, error: ssl.SSLError) -> TLSError:
+def tls_error(error: ssl.SSLError, where: dict[str, Any], *, least: int = 0) -> TLSError:
+    """`error` in our words. `where`: the details of a `SecureMailError`; `least`: the policy's
+    lowest version."""
     if isinstance(error, TLSError):
         return error
     known = HANDSHAKE.get(error.reason or "")
     if known is None and isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         known = CLOSED
     if known is None:
-        known = Known("tls", f"the TLS handshake failed: {error}.", "")
-    found = TLSError(known.message, code=known.code, hint=known.hint, **_where(peer))
+        known = Known("tls", f"TLS failed: {error}.", "The server's log may say more.")
+    if known.code == TOO_OLD_FOR_13.code and least == ssl.TLSVersion.TLSv1_3:
+        known = TOO_OLD_FOR_13
+    found = TLSError(known.message, code=known.code, hint=known.hint, **where)
     found.reason = error.reason or ""
     return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import NoReturn
 
 from ..errors import PolicyError
 from ..values import Value
@@ -36,9 +35,6 @@ class Waiver(Value):
 
 class Waive:
     """The exceptions that can be named: `waive=Waive.EXPIRY("new one is ordered", until=date)`."""
-
-    def __new__(cls) -> NoReturn:
-        raise TypeError(_EXAMPLE)
 
     @staticmethod
     def EXPIRY(reason: str, *, until: date) -> Waiver:

@@ -1,5 +1,90 @@
 """Uses the public names as a program would; it is type-checked by scripts/check, not run."""
 
+import imaplib
+import poplib
+import smtplib
+import ssl
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
 import securemail
+from securemail import (
+    IMAP4_SSL,
+    POP3_SSL,
+    SMTP_SSL,
+    AuthPolicy,
+    CATrust,
+    CertificateRejected,
+    CertifiTrust,
+    ConnectionReport,
+    ExactCertificate,
+    Limits,
+    Password,
+    Peer,
+    Pin,
+    SecureMailError,
+    SystemTrust,
+    TLSPolicy,
+    TLSReport,
+    TrustStore,
+    Vouched,
+    Waive,
+)
 
 version: str = securemail.__version__
+
+exact = ExactCertificate("server.pem", waive=Waive.EXPIRY("why", until=date(2030, 1, 1)))
+policy = TLSPolicy(
+    minimum_version=ssl.TLSVersion.TLSv1_3,
+    trust=SystemTrust() | CATrust("corp.pem") | CertifiTrust(),
+    pins=(Pin("sha256/"), Pin.certificate("AB"), Pin.from_pem("server.pem")),
+    strict_x509=True,
+    legacy_ciphers="why",
+)
+pinned: TLSPolicy = TLSPolicy(trust=ExactCertificate(pin="sha256/", acknowledge="why"))
+context: ssl.SSLContext = policy.ssl_context()
+words: str = policy.describe()
+
+
+class Mine:
+    """A store that a user writes."""
+
+    def prepare(self, context: ssl.SSLContext) -> None:
+        context.load_default_certs()
+
+    def verify(self, peer: Peer) -> Vouched | None:
+        host: str | None = peer.host
+        return Vouched("me", not_checked=(host or "",))
+
+
+store: TrustStore = Mine()
+also: TLSPolicy = TLSPolicy(trust=store)
+
+with IMAP4_SSL("imap.example.org", policy=policy, limits=Limits(connect=5, read=10)) as imap:
+    standard_imap: imaplib.IMAP4_SSL = imap
+    status, data = imap.login("alice", "secret")
+    imap.authenticate(Password("alice", "secret"))
+    imap.authenticate("PLAIN", lambda challenge: b"")
+    imap_report: ConnectionReport = imap.report
+
+pop: poplib.POP3_SSL = POP3_SSL("pop3.example.org", 995, timeout=10, server_hostname="a.example")
+answer: bytes = POP3_SSL("pop3.example.org").login("alice", "secret")
+
+with SMTP_SSL("smtp.example.org", 465, auth=AuthPolicy(mechanisms=("PLAIN",))) as smtp:
+    standard_smtp: smtplib.SMTP = smtp
+    code, message = smtp.authenticate(Password("alice", "secret"))
+    number: int = code
+
+tls: TLSReport | None = imap_report.tls
+plain: dict[str, Any] = imap_report.as_dict()
+
+try:
+    IMAP4_SSL("imap.example.org", ssl_context=ssl.create_default_context())
+except CertificateRejected as error:
+    chain: Sequence[bytes] = error.chain
+    verify_code: int = error.verify_code
+except SecureMailError as error:
+    where: tuple[str | None, int | None] = (error.host, error.port)
+    hint: str = error.hint
+    sent: bool | None = error.credentials_sent

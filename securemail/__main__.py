@@ -1,0 +1,7 @@
+"""`python -m securemail` is the `securemail` command."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

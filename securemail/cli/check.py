@@ -1,0 +1,141 @@
+"""Connect to a mail server and report what was found.
+
+No user name and no password is sent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from typing import Any
+
+from ..errors import CertificateRejected
+from ..policy import TLSPolicy
+from ..sasl.choose import Offer
+from . import options, status
+from .facts import fact_rows, read_facts
+from .refusal import error_as_dict, option_for, say_error
+from .terminal import say, say_json, say_rows
+from .visit import Outcome, visit
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("host", metavar="HOST", help="the server; also HOST:PORT or [IPV6]:PORT")
+    options.add_place(parser)
+    options.add_policy(parser)
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--verbose", action="store_true", help="say what the policy stands for")
+
+
+def run(args: argparse.Namespace) -> int:
+    places, policy, limits = options.places(args), options.policy(args), options.limits(args)
+    if not args.json:
+        _say_policy(policy, args)
+    outcomes = []
+    for place in places:
+        outcomes.append(visit(place, policy, limits, args.server_hostname))
+        if not args.json:
+            say_outcome(outcomes[-1])
+            sys.stdout.flush()
+    result = status.worst(outcome.status for outcome in outcomes)
+    if args.json:
+        results = [outcome_as_dict(outcome) for outcome in outcomes]
+        say_json({"policy": _policy_as_dict(policy), "results": results, "status": result})
+    elif len(outcomes) > 1:
+        _say_total(outcomes, result)
+    return result
+
+
+def say_outcome(outcome: Outcome) -> None:
+    """One result, for people."""
+    say()
+    say(f"{outcome.place}: {status.NAMES[outcome.status].upper()}")
+    if outcome.report is not None:
+        say_rows(_rows(outcome))
+    if outcome.error is not None:
+        say_error(outcome.error)
+        _say_next(outcome)
+
+
+def outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
+    """One result, for programs."""
+    return {
+        "protocol": outcome.place.protocol,
+        "host": outcome.place.host,
+        "port": outcome.place.port,
+        "result": status.NAMES[outcome.status],
+        "report": outcome.report.as_dict() if outcome.report else None,
+        "certificate": certificate_as_dict(outcome),
+        "offers": _offer_as_dict(outcome.offer) if outcome.offer else None,
+        "error": error_as_dict(outcome.error) if outcome.error else None,
+    }
+
+
+def certificate_as_dict(outcome: Outcome) -> dict[str, Any] | None:
+    """The facts of the server's certificate, for programs; None where none was seen or read."""
+    if not outcome.chain:
+        return None
+    try:
+        facts = read_facts(outcome.chain[0])
+    except ValueError:
+        return None
+    return {"verified": outcome.error is None, **facts.as_dict()}
+
+
+def _rows(outcome: Outcome) -> list[tuple[str, str]]:
+    """The report's, with what the certificate says after the certificate's own."""
+    assert outcome.report is not None
+    rows: list[tuple[str, str]] = []
+    for label, text in outcome.report.lines():
+        if label == "sign-in" and outcome.offer is not None:
+            rows.append(("sign-in", _say_offer(outcome.offer)))
+            continue
+        rows.append((label, text))
+        if label == "certificate":
+            rows += fact_rows(outcome.chain[0])
+    return rows
+
+
+def _say_offer(offer: Offer) -> str:
+    ways = list(offer.mechanisms)
+    if offer.command is not None:
+        ways.append(f"the {offer.command} command")
+    offered = f"offered: {', '.join(ways)}" if ways else "not offered"
+    why_not = f"; {offer.no_command}" if offer.no_command else ""
+    return f"{offered}{why_not}. Nothing was sent."
+
+
+def _offer_as_dict(offer: Offer) -> dict[str, Any]:
+    return {"mechanisms": list(offer.mechanisms), "command": offer.command}
+
+
+def _say_policy(policy: TLSPolicy, args: argparse.Namespace) -> None:
+    if args.verbose:
+        say("The policy:")
+        say_rows(_policy_as_dict(policy).items())
+    else:
+        say(options.summary(policy, args.server_hostname))
+
+
+def _policy_as_dict(policy: TLSPolicy) -> dict[str, str]:
+    rows = (line.partition(":") for line in policy.describe().splitlines())
+    return {label: text.strip() for label, _, text in rows}
+
+
+def _say_next(outcome: Outcome) -> None:
+    assert outcome.error is not None
+    if option := option_for(outcome.error):
+        say(f"As an option of this command: {option}.", "  ")
+    if isinstance(outcome.error, CertificateRejected) and outcome.chain:
+        place = outcome.place
+        command = f"securemail pin --{place.protocol} {place.address}"
+        say(f"To see the certificate: {command}", "  ")
+
+
+def _say_total(outcomes: list[Outcome], result: int) -> None:
+    counted = Counter(status.NAMES[outcome.status] for outcome in outcomes)
+    say()
+    say(f"Together: {', '.join(f'{n} {name}' for name, n in counted.items())}.")
+    if result == status.UNREACHABLE and counted["unreachable"] < len(outcomes):
+        say("A protocol that the server does not have can be left out: name the others.")

@@ -1,0 +1,179 @@
+"""The options that the commands share: where to connect, and whom to believe."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+from ..hosts import Host
+from ..pins import Pin
+from ..policy import Limits, TLSPolicy
+from ..trust.base import TrustStore, describe
+from ..trust.ca import CATrust
+from ..trust.exact import ExactCertificate
+from ..trust.system import SystemTrust
+from .visit import PROTOCOLS, Place
+
+_BY_PORT = {protocol.port: name for name, protocol in PROTOCOLS.items()}
+
+
+class WrongUsage(Exception):
+    """The command line makes no sense; the text says why."""
+
+
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """Which protocols, which port."""
+    group = parser.add_argument_group(
+        "where", "With none of --imap, --pop3 and --smtp: all three, on 993, 995 and 465."
+    )
+    for name, protocol in PROTOCOLS.items():
+        group.add_argument(
+            f"--{name}",
+            action="append_const",
+            dest="protocols",
+            const=name,
+            help=f"{protocol.name} over TLS (port {protocol.port})",
+        )
+    group.add_argument(
+        "--port", type=int, metavar="N", help="another port, together with one protocol"
+    )
+    group.add_argument(
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help="for connecting, and for each answer (30 and 60 where not given)",
+    )
+
+
+def add_policy(parser: argparse.ArgumentParser) -> None:
+    """Whom to believe, as TLSPolicy takes it."""
+    group = parser.add_argument_group(
+        "whom to believe", "With none of these: the operating system's certificate authorities."
+    )
+    trust = group.add_mutually_exclusive_group()
+    trust.add_argument(
+        "--ca", metavar="FILE", help="also these certificate authorities: a PEM file or a directory"
+    )
+    trust.add_argument(
+        "--certificate", metavar="FILE", help="exactly the server's certificate in this PEM file"
+    )
+    trust.add_argument(
+        "--pin",
+        metavar="PIN",
+        help="exactly this key (sha256/...), or the certificate with this SHA-256 fingerprint "
+        "(AB:CD:...)",
+    )
+    group.add_argument("--only-ca", action="store_true", help="with --ca: these authorities only")
+    group.add_argument(
+        "--also-pin",
+        action="append",
+        default=[],
+        metavar="PIN",
+        help="and this pin must fit as well (several: one of them)",
+    )
+    group.add_argument(
+        "--server-hostname",
+        metavar="NAME",
+        help="the certificate must be for NAME instead of HOST",
+    )
+    group.add_argument(
+        "--minimum-version", default="1.2", choices=("1.2", "1.3"), help="of TLS (1.2)"
+    )
+    group.add_argument(
+        "--no-strict-x509",
+        action="store_true",
+        help="tolerate private CAs that RFC 5280 does not allow",
+    )
+    group.add_argument(
+        "--legacy-ciphers",
+        metavar="REASON",
+        help="also cipher suites without forward secrecy, and why",
+    )
+
+
+def places(args: argparse.Namespace) -> list[Place]:
+    """Where to connect. Raises `WrongUsage`, and `PolicyError` for what is not a host."""
+    text, port = _split(args.host)
+    if port is not None and args.port is not None:
+        raise WrongUsage(f"two ports: {args.host} and --port {args.port}")
+    port = args.port if port is None else port
+    host = Host.parse(text).address
+    wanted = list(dict.fromkeys(args.protocols or ()))
+    if port is None:
+        names = wanted or list(PROTOCOLS)
+        return [Place(protocol=name, host=host, port=PROTOCOLS[name].port) for name in names]
+    if not 0 < port < 65536:
+        raise WrongUsage(f"port {port} is not from 1 to 65535")
+    if not wanted and port in _BY_PORT:
+        wanted = [_BY_PORT[port]]
+    if len(wanted) != 1:
+        raise WrongUsage(f"which protocol on port {port}? Give one of --imap, --pop3, --smtp")
+    return [Place(protocol=wanted[0], host=host, port=port)]
+
+
+def policy(args: argparse.Namespace) -> TLSPolicy:
+    """The policy that the options describe. Raises `WrongUsage`, `PolicyError`."""
+    return TLSPolicy(
+        trust=_trust(args),
+        pins=tuple(_pin(text) for text in args.also_pin),
+        minimum_version=args.minimum_version,
+        strict_x509=not args.no_strict_x509,
+        legacy_ciphers=args.legacy_ciphers,
+    )
+
+
+def limits(args: argparse.Namespace) -> Limits:
+    return Limits().with_timeout(args.timeout)
+
+
+def summary(policy: TLSPolicy, server_hostname: str | None) -> str:
+    """The policy in a sentence."""
+    named = f"for the name {server_hostname!r}" if server_hostname else "for the name asked for"
+    names = named if policy.ssl_context().check_hostname else "whatever its name"
+    pins = f", with the pin {' or '.join(map(str, policy.pins))}" if policy.pins else ""
+    version = "TLS 1.3" if policy.minimum_version.name == "TLSv1_3" else "TLS 1.2 or newer"
+    extra = "" if policy.strict_x509 else "; old private CAs tolerated"
+    extra += "; old cipher suites allowed" if policy.legacy_ciphers else ""
+    return f"Policy: believes {describe(policy.trust)}, {names}{pins}, over {version}{extra}."
+
+
+def _trust(args: argparse.Namespace) -> TrustStore:
+    if args.only_ca and args.ca is None:
+        raise WrongUsage("--only-ca goes together with --ca FILE")
+    if args.certificate is not None:
+        return ExactCertificate(args.certificate)
+    if args.pin is not None:
+        return ExactCertificate(pin=_pin(args.pin))
+    if args.ca is not None:
+        return CATrust(args.ca) if args.only_ca else SystemTrust() | CATrust(args.ca)
+    return SystemTrust()
+
+
+def _pin(text: str) -> Pin:
+    """A pin, or a fingerprint as `openssl x509 -fingerprint -sha256` prints it."""
+    _, _, value = text.rpartition("=") if "ingerprint=" in text else ("", "", text)
+    is_digits = all(c in "0123456789abcdefABCDEF: " for c in value)
+    return Pin.certificate(value) if value and is_digits else Pin(text)
+
+
+def _split(target: str) -> tuple[str, int | None]:
+    """HOST, HOST:PORT or [IPV6]:PORT. Several colons without brackets are an IPv6 address."""
+    if target.startswith("["):
+        host, _, rest = target.partition("]")
+        host, port = f"{host}]", rest.removeprefix(":") if rest.startswith(":") else None
+        if rest and port is None:
+            raise WrongUsage(f"{target!r} is not [IPV6]:PORT")
+    elif target.count(":") == 1:
+        host, _, port = target.partition(":")
+    else:
+        host, port = target, None
+    if port is not None and not (port.isascii() and port.isdigit() and len(port) <= 5):
+        raise WrongUsage(f"{target!r}: after the colon comes a port number")
+    return host, None if port is None else int(port)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not (math.isfinite(seconds) and 0 < seconds <= 86_400):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds
