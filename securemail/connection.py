@@ -215,7 +215,8 @@ class Connection:
     def _sign_in_by(
         self, name: str, talk: Callable[[], Reply], credentials: Password | None
     ) -> Reply:
-        """Sign in by this one way. `credentials`: None where only the caller's callable has them."""
+        """Sign in by this one way. `credentials`: None where only a callable of the caller's has
+        them."""
         self._require_fresh()
         with self._during_sign_in():
             reply = talk()
