@@ -420,12 +420,11 @@ def test_legacy_ciphers_do_not_let_a_weak_key_in(
         assert found[reasons.WeakKey].bits == 1024
 
 
-@every_class
 @pytest.mark.parametrize("name", [name for name in BY_A_CA if not KINDS[name].weak])
 def test_legacy_ciphers_leave_verification_as_it_is(
-    name: str, mail: Mail, pki: PKI, recording_server: Factory
+    name: str, pki: PKI, recording_server: Factory
 ) -> None:
-    issued = pki[name]
+    issued, mail = pki[name], MAIL["pop3"]
     policy = TLSPolicy(trust=CATrust(issued.anchor_pem), legacy_ciphers="an old server")
     failure = refuse(serve(recording_server, issued, mail), issued, mail, policy)
     assert_explained(failure, BY_A_CA[name], issued.verify_code)

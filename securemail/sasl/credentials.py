@@ -40,11 +40,10 @@ class Password:
 
     def __init__(self, user: str, password: str | Secret) -> None:
         password = password if isinstance(password, Secret) else Secret(password)
-        self.user, self._password = "", password  # a traceback may show this object half made
+        self.user = user  # before anything is raised: a traceback may show this object
         wrong = _problem("user name", user) or _problem("password", password.reveal())
         if wrong:
             raise PolicyError(wrong[0], code="credentials-malformed", hint=wrong[1])
-        self.user = user
         self._password = Secret(password.reveal().encode())
 
     @property

@@ -136,15 +136,14 @@ def shown_of(error: BaseException) -> bytes:
             continue
         seen.add(id(one))
         parts.append(str(one))
-        for frame in one.stack:
-            if frame.filename.startswith(_PACKAGE):
-                parts.append(f"{frame.name} {frame.line} {frame.locals}")
+        frames = [frame for frame in one.stack if frame.filename.startswith(_PACKAGE)]
+        parts += [f"{frame.name} {frame.line} {frame.locals}" for frame in frames]
         queue += [other for other in (one.__cause__, one.__context__) if other is not None]
     return "\n".join(parts).encode("utf-8", "backslashreplace") + pickle.dumps(error)
 
 
 def assert_survives_pickling(error: SecureMailError) -> None:
-    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error)
     for name in ("args", "code", "hint", "host", "port", "protocol", "reasons", "credentials_sent"):
         assert getattr(again, name) == getattr(error, name), name

@@ -76,13 +76,14 @@ def trickles(data: bytes, seconds: float, pause: float = 0.1) -> Answer:
 
 
 def without_end(imap: bytes, pop3: bytes, smtp: bytes, seconds: float) -> Answer:
-    """The same line again and again, as fast as it goes."""
-    once = says(imap * 100, pop3 * 100, smtp * 100)
+    """The same line again and again, without a pause that anybody would notice."""
+    once = says(imap * 20, pop3 * 20, smtp * 20)
 
     def answer(conversation: Conversation, protocol: str, tag: bytes) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             once(conversation, protocol, tag)
+            time.sleep(0.02)
 
     return answer
 
