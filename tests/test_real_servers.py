@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import functools
 import imaplib
 import json
 import logging
@@ -230,12 +231,13 @@ def test_the_error_of_a_wrong_password_has_the_standard_one_s_arguments(
     place: Place, connect: Connect, client_context: ssl.SSLContext
 ) -> None:
     def declined(client: Any) -> Any:
+        if isinstance(client, poplib.POP3):
+            client.user("alice")
+            sign_in = functools.partial(client.pass_, "wrong")
+        else:
+            sign_in = functools.partial(client.login, "alice", "wrong")
         with pytest.raises(place.kind.standard_error) as raised:
-            if isinstance(client, poplib.POP3):
-                client.user("alice")
-                client.pass_("wrong")
-            else:
-                client.login("alice", "wrong")
+            sign_in()
         hang_up(client)
         return raised.value
 

@@ -83,8 +83,12 @@ def test_twenty_threads_get_one_context_from_one_build(builds: list[TLSPolicy]) 
 def test_equal_policies_of_twenty_threads_share_one_context(
     pki: PKI, builds: list[TLSPolicy]
 ) -> None:
-    make = lambda _: TLSPolicy(trust=CATrust(pki.ca_pem)).ssl_context()  # noqa: E731
-    assert len({id(context) for context in at_once(20, make)}) == 1
+    ca = pki.ca_pem
+
+    def work(_: int) -> Any:
+        return TLSPolicy(trust=CATrust(ca)).ssl_context()
+
+    assert len({id(context) for context in at_once(20, work)}) == 1
     assert len(builds) == 1
 
 
