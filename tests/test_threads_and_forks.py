@@ -30,7 +30,7 @@ from securemail.tls import cache
 from servers import scripts
 from servers.pki import PKI
 from servers.recording import RecordingServer
-from servers.sessions import connects, outcome
+from servers.sessions import connects, session_outcome
 
 RecordingServerFactory = Callable[..., RecordingServer]
 
@@ -245,8 +245,8 @@ def test_a_policy_goes_to_a_spawned_process_and_connects_there(
     spawn = multiprocessing.get_context("spawn")
     # Not multiprocessing.Pool: that starts a process that cannot start again and again.
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        assert pool.submit(outcome, good, server.port).result(60) == "TLSv1.3"
-        assert pool.submit(outcome, bad, server.port).result(60) == "PinMismatch"
+        assert pool.submit(session_outcome, good, server.port).result(60) == "TLSv1.3"
+        assert pool.submit(session_outcome, bad, server.port).result(60) == "PinMismatch"
 
 
 # -- the cache

@@ -12,7 +12,7 @@ def connects(policy: TLSPolicy, port: int) -> str:
         return tls.version
 
 
-def outcome(policy: TLSPolicy, port: int) -> str:
+def session_outcome(policy: TLSPolicy, port: int) -> str:
     """The version of TLS, or how the server was refused."""
     try:
         return connects(policy, port)
