@@ -12,7 +12,7 @@ from typing import Any
 
 from .channel import Plaintext, Verified, require_verified
 from .connecting import Deadline, Endpoint, dial, secure
-from .errors import PolicyError
+from .errors import LimitExceeded, PolicyError
 from .hosts import Host
 from .policy import AuthPolicy, Limits, TLSPolicy
 from .report import ConnectionReport
@@ -20,6 +20,7 @@ from .signing_in import SigningIn
 from .tls.context import PolicyContext
 from .tls.gate import GatedSocket
 from .tls.verify import channel_of
+from .wire import Reader
 
 
 class Connection(SigningIn):
@@ -29,6 +30,46 @@ class Connection(SigningIn):
     _context: ssl.SSLContext | None = None
     _server_hostname: Host | None = None
     _address: str = ""
+    _reader: Reader | None = None
+
+    # -- reading: one bounded reader of ours in place of the standard file
+
+    @property
+    def file(self) -> Reader | None:
+        """What the standard modules read from. What they assign is exchanged for our reader."""
+        return self._reader
+
+    @file.setter
+    def file(self, standard: Any) -> None:
+        self._reader = None
+        if standard is not None:
+            standard.close()
+            self._reader = Reader(self.sock, self._limits, self._end)
+
+    def _open_reader(self) -> Reader:
+        """The reader of the socket in use now; or the error that ended the connection."""
+        if self._ended is not None:
+            raise self._ended
+        if self._reader is None or self._reader.sock is not self.sock:
+            self._reader = Reader(self.sock, self._limits, self._end)
+        return self._reader
+
+    def _expect(self) -> None:
+        """A command goes out: its reply has the bounds to itself."""
+        if self.sock is not None:
+            self._open_reader().expect()
+        elif self._ended is not None:
+            raise self._ended
+
+    def _end(self, error: LimitExceeded) -> LimitExceeded:
+        """A bound was crossed: close, and say the same at every later verb."""
+        self._ended = type(error)(
+            error.message, code=error.code, hint=error.hint, **self._details()
+        )
+        self._close_now()
+        return self._ended
+
+    # -- opening
 
     def _settle(
         self,
@@ -71,6 +112,7 @@ class Connection(SigningIn):
         """Connect, shake hands, verify. What a connection before this one proved is dropped."""
         self._channel, self._auth_report = Plaintext("not verified yet"), None
         self._declined, self._password_sent = "", False
+        self._ended, self._reader = None, None
         target = Host.parse(host)
         endpoint = Endpoint(
             host=target,

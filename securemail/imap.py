@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import imaplib
+import re
 import socket
 import ssl
 import sys
@@ -10,7 +11,14 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .connection import Connection
-from .errors import AuthenticationFailed, ConnectFailed, ConnectReset, ProtocolViolation, printable
+from .errors import (
+    AuthenticationFailed,
+    ConnectFailed,
+    ConnectReset,
+    LimitExceeded,
+    ProtocolViolation,
+    printable,
+)
 from .policy import AuthPolicy, Limits, TLSPolicy
 from .sasl.choose import Offer
 from .sasl.credentials import Password, Secret
@@ -22,6 +30,8 @@ _IMAP4: Any = imaplib.IMAP4  # captured: a program may put something else there 
 _IMAP4_SSL = imaplib.IMAP4_SSL
 _PORT = 993  # imaplib.IMAP4_SSL_PORT
 _DEFAULT: Any = socket._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]
+
+_LITERAL = re.compile(rb"\{(?P<size>[0-9]+)\+?\}\r?\n\Z")  # RFC 9051, 4.3
 
 # -- errors
 
@@ -103,6 +113,34 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
         sys.audit("imaplib.open", self, self.host, self.port)
         return self._open(self.host or "localhost", self.port)
 
+    # -- reading and writing
+
+    def read(self, size: int) -> bytes:
+        """`size` octets of a literal."""
+        return self._open_reader().read(size)
+
+    def readline(self) -> bytes:
+        """A line of a response, with its end."""
+        line = self._open_reader().readline()
+        if (announced := _LITERAL.search(line)) and not self._fits(announced["size"]):
+            raise self._end(
+                LimitExceeded(
+                    f"the server announced a literal of more octets than {self._limits.literal:,}.",
+                    code="limit-literal",
+                    hint="Limits(literal=...) allows more.",
+                )
+            )
+        return line
+
+    def _fits(self, digits: bytes) -> bool:
+        # By length first: int() refuses thousands of digits, with an error of its own.
+        return len(digits) <= len(str(self._limits.literal)) and int(digits) <= self._limits.literal
+
+    def send(self, data: bytes) -> None:
+        """Send `data` as it is; raises the error that ended the connection, if one did."""
+        self._expect()
+        _IMAP4.send(self, data)
+
     # -- sign-in
 
     def authenticate(  # type: ignore[override]
@@ -163,6 +201,7 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
         if __debug__ and self.debug >= 4:
             self._mesg(f"> {shown}")
         sys.audit("imaplib.send", self, shown.encode())
+        self._expect()
         send_secret(self._channel, self.sock, line)
 
     def _read_reply(self) -> Reply:

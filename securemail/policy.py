@@ -121,22 +121,31 @@ class AuthPolicy(Value, kw_only=True):
 
 
 class Limits(Value, kw_only=True):
-    """Bounds on what a server may take, in seconds and octets. None: no bound.
+    """Bounds on what a server may take, for each connection. What goes over one closes it.
 
-    `connect`: until TCP and TLS are up, over all addresses of the name together. `read`: for each
-    answer. The standard `timeout=` sets both.
+    Seconds (None: no bound): `connect`, until TCP and TLS are up, over all addresses of the name
+    together; `read`, for a reply, or for 1 KiB of a longer one. The standard `timeout=` sets both.
+    Octets: `line`, `literal` (IMAP, RFC 9051, 4.3). Numbers: `lines`, or untagged responses, of
+    one command. There is no bound on a whole connection.
     """
 
     connect: float | None = 30.0
     read: float | None = 60.0
+    line: int = 1024 * 1024
+    literal: int = 256 * 1024 * 1024
+    lines: int = 1_000_000
 
     def _check(self) -> None:
-        for name in self._fields:
+        for name in ("connect", "read"):
             value: Any = getattr(self, name)
             if value is not None and not (isinstance(value, (int, float)) and value > 0):
                 raise PolicyError(
                     f"Limits({name}={value!r}): seconds above 0, or None.", code="limits"
                 )
+        for name in ("line", "literal", "lines"):
+            value = getattr(self, name)
+            if not (isinstance(value, int) and value > 0):
+                raise PolicyError(f"Limits({name}={value!r}): a number above 0.", code="limits")
 
     def with_timeout(self, timeout: float | None) -> Limits:
         """These limits under the standard `timeout=` argument; None leaves them as they are."""
@@ -144,7 +153,13 @@ class Limits(Value, kw_only=True):
             return self
         if timeout <= 0:
             raise ValueError("Non-blocking socket (timeout=0) is not supported")
-        return Limits(connect=timeout, read=timeout)
+        return Limits(
+            connect=timeout,
+            read=timeout,
+            line=self.line,
+            literal=self.literal,
+            lines=self.lines,
+        )
 
 
 def _require_hashable(trust: TrustStore) -> None:

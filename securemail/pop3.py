@@ -6,22 +6,31 @@ import poplib
 import socket
 import ssl
 import sys
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .connection import Connection
-from .errors import AuthenticationFailed, ConnectFailed, ConnectReset, ProtocolViolation, printable
+from .errors import (
+    AuthenticationFailed,
+    ConnectFailed,
+    ConnectReset,
+    LimitExceeded,
+    ProtocolViolation,
+    printable,
+)
 from .policy import AuthPolicy, Limits, TLSPolicy
 from .report import AuthReport
 from .sasl.choose import Offer
 from .sasl.credentials import Password, Secret
 from .sasl.exchange import Dialect
 from .signing_in import Reply
-from .wire import send_secret
+from .wire import require_line, send_secret
 
 _POP3: Any = poplib.POP3  # captured: a program may put something else there later
 _POP3_SSL = poplib.POP3_SSL
 _DEFAULT: Any = socket._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]
+
+_LONGEST_STATUS = 2048  # octets; the standard module's bound
+_LAST_LINES = (b".\r\n", b".\n")
 
 # -- errors
 
@@ -66,8 +75,6 @@ class POP3_SSL(Connection, _POP3_SSL):
     _STANDARD_ERROR = poplib.error_proto
     # of the standard class
     _debugging: int
-    _getline: Callable[[], tuple[bytes, int]]
-    _getresp: Callable[[], bytes]
 
     def __init__(
         self,
@@ -95,6 +102,54 @@ class POP3_SSL(Connection, _POP3_SSL):
 
     def _create_socket(self, timeout: float | None) -> socket.socket:
         return self._open(self.host, self.port)
+
+    # -- reading and writing
+
+    def _putline(self, line: bytes) -> None:
+        require_line(line)
+        self._expect()
+        _POP3._putline(self, line)
+
+    def _getline(self) -> tuple[bytes, int]:
+        """A line without its end, and its octets with it."""
+        line = self._open_reader().readline()
+        if self._debugging > 1:
+            print("*get*", repr(line))  # noqa: T201 - as the standard module does
+        if not line:
+            raise poplib.error_proto("-ERR EOF")
+        return _without_end(line), len(line)
+
+    def _getresp(self) -> bytes:
+        """A status line (RFC 1939, 3): short, where a line of a message need not be."""
+        answer, octets = self._getline()
+        if octets > _LONGEST_STATUS:
+            raise self._end(
+                LimitExceeded(
+                    f"the server sent a status line of more than {_LONGEST_STATUS:,} octets.",
+                    code="limit-line",
+                    hint="RFC 1939 allows 512: is this a POP3 server?",
+                )
+            )
+        if self._debugging > 1:
+            print("*resp*", repr(answer))  # noqa: T201 - as the standard module does
+        if not answer.startswith(b"+"):
+            raise poplib.error_proto(answer)
+        return answer
+
+    def _getlongresp(self) -> tuple[bytes, list[bytes], int]:
+        """A status line and the lines after it, dots unstuffed (RFC 1939, 3)."""
+        answer = self._getresp()
+        readline = self._open_reader().readline
+        lines: list[bytes] = []
+        octets = 0
+        while (line := readline()) not in _LAST_LINES:
+            if not line:
+                raise poplib.error_proto("-ERR EOF")
+            if line.startswith(b".."):
+                line = line[1:]
+            octets += len(line)
+            lines.append(_without_end(line))
+        return answer, lines, octets
 
     # -- sign-in
 
@@ -170,6 +225,7 @@ class POP3_SSL(Connection, _POP3_SSL):
         if self._debugging:
             print("*cmd*", repr(shown))  # noqa: T201 - as the standard module does
         sys.audit("poplib.putline", self, shown.encode())
+        self._expect()
         send_secret(self._channel, self.sock, line)
 
     def _read_reply(self) -> Reply:
@@ -205,3 +261,11 @@ def _is_refusal(error: Exception) -> bool:
     """`error` is a -ERR of the server's, not one of poplib's own (those are text)."""
     words = error.args[0] if error.args else b""
     return isinstance(words, bytes) and words.startswith(b"-ERR")
+
+
+def _without_end(line: bytes) -> bytes:
+    """A line ends in LF, mostly with a CR before it; the standard module knows one at the start
+    as well."""
+    if line.endswith(b"\r\n"):
+        return line[:-2]
+    return line[1:-1] if line.startswith(b"\r") else line[:-1]

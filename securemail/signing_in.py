@@ -163,6 +163,8 @@ class SigningIn(Trouble):
             ) from None
         except (*_BREAKS, self._STANDARD_ERROR) as error:
             self._close_now()
+            if self._ended is not None:
+                raise self._ended from None
             if self._is_loss(error):
                 raise self._lost("during the sign-in", error) from error
             if isinstance(error, SecureMailError):

@@ -120,6 +120,23 @@ class SMTP_SSL(Connection, _SMTP_SSL):
     def _get_socket(self, host: str, port: int, timeout: float | None) -> socket.socket:
         return self._open(host, port, self.source_address)
 
+    # -- reading and writing
+
+    def send(self, s: Any) -> None:
+        """Send text or octets as they are; raises the error that ended the connection."""
+        self._expect()
+        _SMTP.send(self, s)
+
+    def getreply(self) -> tuple[int, bytes]:
+        """The code and the words of a reply (RFC 5321, 4.2)."""
+        try:
+            reply: tuple[int, bytes] = _SMTP.getreply(self)
+        except smtplib.SMTPServerDisconnected:
+            if self._ended is not None:
+                raise self._ended from None  # the standard module wraps every OSError
+            raise
+        return reply
+
     # -- sign-in
 
     def authenticate(self, credentials: Password) -> tuple[int, bytes]:
@@ -158,6 +175,7 @@ class SMTP_SSL(Connection, _SMTP_SSL):
         if self.debuglevel > 0:
             self._print_debug("send:", repr(shown))
         sys.audit("smtplib.send", self, shown.encode())
+        self._expect()
         send_secret(self._channel, self.sock, line)
 
     def _read_reply(self) -> Reply:

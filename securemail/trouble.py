@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from .connecting import Endpoint
 from .errors import (
     ConnectReset,
+    LimitExceeded,
     ProtocolViolation,
     SecureMailError,
     TimeLimitExceeded,
@@ -34,6 +35,7 @@ class Trouble:
     _limits: Limits = Limits()
     _endpoint: Endpoint | None = None
     _password_sent: bool = False  # on this connection, in whatever form
+    _ended: LimitExceeded | None = None  # what ended the connection: later verbs raise it too
 
     def _close_now(self) -> None:
         """Close without a word to the server."""
@@ -81,6 +83,8 @@ class Trouble:
     def _opening_error(self, error: BaseException) -> BaseException:
         if not isinstance(error, Exception) or isinstance(error, (SecureMailError, Warning)):
             return error  # a Warning: the caller made it an error
+        if self._ended is not None:
+            return self._ended  # the standard modules wrap what they do not know
         if isinstance(error.__context__, SecureMailError):
             return error.__context__  # smtplib wraps every OSError, ours included
         if self._is_loss(error):

@@ -1,15 +1,204 @@
-"""How lines reach the wire: the one writer of secrets. Its reader comes with the plain classes."""
+"""What all three protocols share on the wire: one bounded reader, one line writer.
+
+Bounds are enforced where octets are read, in `Incoming.readinto`, so that they hold under every
+inherited method; the buffering above it is the standard library's own, and as fast.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from .channel import Channel, require_verified
-from .errors import PolicyError
+from .errors import LimitExceeded, PolicyError, TimeLimitExceeded
 from .sasl.credentials import Secret
+
+if TYPE_CHECKING:
+    from .policy import Limits
 
 CRLF = b"\r\n"
 _FORBIDDEN = (b"\r", b"\n", b"\0")
+_BUFFER = 64 * 1024  # octets: a few TLS records
+_CHUNK = 1024 * 1024  # octets that are allocated before they have come
+_PROGRESS = 1024  # octets that bulk data must bring within `Limits.read`
+_QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux
+
+
+def acknowledge_at_once(sock: Any) -> None:
+    """Ask for no delay of acknowledgements. Mail servers hold a short answer back until the last
+    one is acknowledged, which the kernel delays by 40 ms; it forgets that it was asked, so this is
+    called before each read."""
+    if _QUICKACK is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+
+
+class Incoming(io.RawIOBase):
+    """The socket as a reader sees it, within `Limits`.
+
+    `expect()` begins a new reply: a command was sent. From then on a line must be complete within
+    `read` seconds, data must make progress of 1 KiB in as long, and lines are counted. What goes
+    over a bound is told to `on_end`, which closes the connection, and raised.
+    """
+
+    def __init__(
+        self, sock: Any, limits: Limits, on_end: Callable[[LimitExceeded], LimitExceeded]
+    ) -> None:
+        self._sock = sock
+        self._limits = limits
+        self._on_end = on_end
+        self._own_timeout = sock.gettimeout()
+        self.in_literal = False  # octets announced by a literal: no lines in there
+        self.expect()
+
+    def expect(self) -> None:
+        """What comes next answers a new command."""
+        self._lines = 0
+        self._restart()
+
+    def _restart(self) -> None:
+        """A new stretch of time, which begins when somebody waits."""
+        self._octets = 0
+        self._until: float | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """As `io.RawIOBase`. None: nothing is there, of a socket that does not wait."""
+        acknowledge_at_once(self._sock)
+        callers = self._sock.gettimeout()
+        if callers != self._own_timeout:
+            return self._by_callers_timeout(buffer)
+        try:
+            self._sock.settimeout(self._remaining())
+            count: int = self._sock.recv_into(buffer)
+        except TimeoutError:
+            raise self._on_end(self._too_slow()) from None
+        finally:
+            self._restore_timeout()
+        self._account(memoryview(buffer)[:count])
+        return count
+
+    def _by_callers_timeout(self, buffer: Any) -> int | None:
+        """Somebody waits in his own way, as IDLE does: his time-out is no dead connection."""
+        try:
+            count: int = self._sock.recv_into(buffer)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return None
+        self.expect()
+        return count
+
+    def _restore_timeout(self) -> None:
+        with contextlib.suppress(OSError):  # it may have been closed
+            self._sock.settimeout(self._own_timeout)
+
+    def _remaining(self) -> float | None:
+        """Seconds until the reply is too slow; raises `TimeoutError` when it is."""
+        if self._limits.read is None:
+            return None
+        now = time.monotonic()
+        if self._until is None:
+            self._until = now + self._limits.read
+        if self._until <= now:
+            raise TimeoutError
+        return self._until - now
+
+    def _account(self, octets: memoryview) -> None:
+        self._octets += len(octets)
+        if self._octets >= _PROGRESS:
+            self._restart()
+        if self.in_literal:
+            return
+        self._lines += bytes(octets).count(b"\n")
+        if self._lines > self._limits.lines:
+            raise self._on_end(
+                LimitExceeded(
+                    f"the server sent more than {self._limits.lines:,} lines in one reply.",
+                    code="limit-lines",
+                    hint="Limits(lines=...) allows more.",
+                )
+            )
+
+    def _too_slow(self) -> TimeLimitExceeded:
+        return TimeLimitExceeded(
+            f"the server's answer was not complete within {self._limits.read:g} s.",
+            hint="It may be overloaded; Limits(read=...) waits longer.",
+        )
+
+
+class Reader:
+    """Lines and octets off one socket, within `Limits`; the only buffer there is."""
+
+    def __init__(
+        self, sock: Any, limits: Limits, on_end: Callable[[LimitExceeded], LimitExceeded]
+    ) -> None:
+        self.sock = sock
+        self._limits = limits
+        self._on_end = on_end
+        self._raw = Incoming(sock, limits, on_end)
+        self._buffered = io.BufferedReader(self._raw, _BUFFER)
+        self.expect = self._raw.expect
+        self.close = self._buffered.close
+
+    def readline(self, most: int = -1) -> bytes:
+        """A line with its end; what there is of it at the end of the connection. `most`: octets
+        that a caller wants at the most, as in `io`; a line over `Limits.line` is an error."""
+        bound = self._limits.line + 1 if most < 0 else min(most, self._limits.line + 1)
+        line = self._buffered.readline(bound)
+        if len(line) > self._limits.line:
+            raise self._over(f"a line of more than {self._limits.line:,} octets", "line")
+        return line
+
+    def read(self, size: int) -> bytes:
+        """`size` octets, fewer at the end of the connection; memory grows with what came."""
+        if size > self._limits.literal:
+            raise self._over(f"a literal of {size:,} octets", "literal")
+        self._raw.in_literal = True
+        try:
+            if size <= _CHUNK:
+                return self._buffered.read(size)
+            return b"".join(self._chunks(size))
+        finally:
+            self._raw.in_literal = False
+
+    def _chunks(self, size: int) -> Iterator[bytes]:
+        while size > 0 and (chunk := self._buffered.read(min(size, _CHUNK))):
+            size -= len(chunk)
+            yield chunk
+
+    def leftover(self) -> bytes:
+        """What came already and nobody has read. Does not wait, and takes nothing."""
+        timeout = self.sock.gettimeout()
+        self.sock.settimeout(0)
+        try:
+            return self._buffered.peek(1)
+        finally:
+            self.sock.settimeout(timeout)
+
+    def _over(self, what: str, limit: str) -> LimitExceeded:
+        return self._on_end(
+            LimitExceeded(
+                f"the server sent {what}.",
+                code=f"limit-{limit}",
+                hint=f"Limits({limit}=...) allows more.",
+            )
+        )
+
+
+def require_line(line: bytes) -> None:
+    """The one line writer's rule: no CR, LF or NUL of a caller's reaches the wire."""
+    if any(octet in line for octet in _FORBIDDEN):
+        raise PolicyError(
+            "a line to be sent has a line break or a NUL in it.",
+            code="line-break",
+            hint="It would be another command to the server.",
+        )
 
 
 def send_secret(channel: Channel, sock: socket.socket | None, line: Secret) -> None:
@@ -19,8 +208,7 @@ def send_secret(channel: Channel, sock: socket.socket | None, line: Secret) -> N
     """
     require_verified(channel, sock)
     assert sock is not None
-    if any(octet in line.reveal() for octet in _FORBIDDEN):
-        raise PolicyError("a line to be sent has a line break or a NUL in it.", code="line-break")
+    require_line(line.reveal())
     try:
         sock.sendall(line.reveal() + CRLF)
         return

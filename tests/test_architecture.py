@@ -31,7 +31,7 @@ LAYERS: dict[str, float] = {
     "sasl": 2.5,  # prove
     "policy": 3.0,
     "wire": 4.0,
-    "connecting": 4.0,  # opens sockets
+    "connecting": 4.05,  # opens sockets
     "trouble": 4.1,  # what failed, as errors of ours
     "signing_in": 4.2,  # choose, exchange, record
     "connection": 4.3,  # opening and reporting: what the three protocols share
