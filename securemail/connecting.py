@@ -146,6 +146,7 @@ def secure(
             )
             if isinstance(wrapped, GatedSocket):
                 wrapped.endpoint = (endpoint.port, endpoint.protocol)
+                wrapped.prompt = True
             _shake_hands(wrapped, below, endpoint, deadline)
     except BaseException as error:
         raised = _handshake_error(wrapped, error, endpoint, deadline)

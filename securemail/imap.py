@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from .connection import Connection, Reply
+from .connection import Connection
 from .errors import AuthenticationFailed, ConnectFailed, ConnectReset, ProtocolViolation, printable
 from .policy import AuthPolicy, Limits, TLSPolicy
 from .sasl.choose import Offer
 from .sasl.credentials import Password, Secret
 from .sasl.exchange import Dialect
+from .signing_in import Reply
 from .wire import send_secret
 
 _IMAP4: Any = imaplib.IMAP4  # captured: a program may put something else there later
@@ -89,7 +90,7 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
             server_hostname=server_hostname,
         )
         self.ssl_context = self._tls_context()
-        with self._greeting():
+        with self._opening():
             _IMAP4.__init__(self, host, port, timeout)
 
     def open(  # type: ignore[override]

@@ -9,13 +9,14 @@ import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from .connection import Connection, Reply
+from .connection import Connection
 from .errors import AuthenticationFailed, ConnectFailed, ConnectReset, ProtocolViolation, printable
 from .policy import AuthPolicy, Limits, TLSPolicy
 from .report import AuthReport
 from .sasl.choose import Offer
 from .sasl.credentials import Password, Secret
 from .sasl.exchange import Dialect
+from .signing_in import Reply
 from .wire import send_secret
 
 _POP3: Any = poplib.POP3  # captured: a program may put something else there later
@@ -89,7 +90,7 @@ class POP3_SSL(Connection, _POP3_SSL):
             server_hostname=server_hostname,
         )
         self.context = self._tls_context()
-        with self._greeting():
+        with self._opening():
             _POP3.__init__(self, host, port, timeout)
 
     def _create_socket(self, timeout: float | None) -> socket.socket:

@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from .connection import Connection, Reply
+from .connection import Connection
 from .errors import AuthenticationFailed, ConnectFailed, ConnectReset, ProtocolViolation, printable
 from .policy import AuthPolicy, Limits, TLSPolicy
 from .sasl.choose import Offer
 from .sasl.credentials import Password, Secret
 from .sasl.exchange import Dialect
+from .signing_in import Reply
 from .wire import send_secret
 
 _SMTP: Any = smtplib.SMTP  # captured: a program may put something else there later
@@ -102,7 +103,7 @@ class SMTP_SSL(Connection, _SMTP_SSL):
         # Without a host: the standard constructor would look this computer's name up.
         _SMTP.__init__(self, "", 0, local_hostname or "localhost", timeout, source_address)
         if host:
-            with self._greeting():
+            with self._opening():
                 code, words = self.connect(host, port)
                 if code != 220:
                     raise smtplib.SMTPConnectError(code, words)
@@ -128,7 +129,7 @@ class SMTP_SSL(Connection, _SMTP_SSL):
         was sent) and `SMTPAuthenticationFailed`; either ends the attempt, nothing weaker follows.
         """
         self._require_fresh()
-        with self._greeting():
+        with self._opening():
             self.ehlo_or_helo_if_needed()
         raw: tuple[int, bytes] = self._sign_in(credentials).raw
         return raw

@@ -32,7 +32,9 @@ LAYERS: dict[str, float] = {
     "policy": 3.0,
     "wire": 4.0,
     "connecting": 4.0,  # opens sockets
-    "connection": 4.2,  # what the three protocols share
+    "trouble": 4.1,  # what failed, as errors of ours
+    "signing_in": 4.2,  # choose, exchange, record
+    "connection": 4.3,  # opening and reporting: what the three protocols share
     "pop3": 4.5,
     "imap": 4.5,
     "smtp": 4.5,

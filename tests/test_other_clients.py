@@ -280,7 +280,7 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 def refused(wanted: type[BaseException]) -> Iterator[list[BaseException]]:
     """Expects a failure that has `wanted` among its causes, which are what it gives."""
     found: list[BaseException] = []
-    with pytest.raises(Exception) as raised:  # noqa: PT011, B017 - each client has its own
+    with pytest.raises(Exception) as raised:
         yield found
     found.extend(causes(raised.value))
     assert any(isinstance(error, wanted) for error in found), [repr(error) for error in found]

@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import functools
 import imaplib
 import json
 import logging
@@ -230,12 +231,13 @@ def test_the_error_of_a_wrong_password_has_the_standard_one_s_arguments(
     place: Place, connect: Connect, client_context: ssl.SSLContext
 ) -> None:
     def declined(client: Any) -> Any:
+        if isinstance(client, poplib.POP3):
+            client.user("alice")
+            sign_in = functools.partial(client.pass_, "wrong")
+        else:
+            sign_in = functools.partial(client.login, "alice", "wrong")
         with pytest.raises(place.kind.standard_error) as raised:
-            if isinstance(client, poplib.POP3):
-                client.user("alice")
-                client.pass_("wrong")
-            else:
-                client.login("alice", "wrong")
+            sign_in()
         hang_up(client)
         return raised.value
 
@@ -911,6 +913,33 @@ def test_a_given_ehlo_name_is_used(
     client.quit()
     (record,) = server.wait()
     assert record.received_tls.startswith(b"ehlo laptop.example.org\r\n")
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="Linux only")
+@each_kind
+def test_every_answer_is_acknowledged_at_once(
+    name: str,
+    pki: PKI,
+    connect: Connect,
+    recording_server: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A delayed acknowledgement costs 40 ms where the server waits for it, as Postfix does."""
+    done: list[str] = []
+
+    def setsockopt(self: socket.socket, level: int, option: int, value: Any) -> None:
+        if (level, option, value) == (socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1):
+            done.append("acknowledge")
+        super(socket.socket, self).setsockopt(level, option, value)
+
+    monkeypatch.setattr(socket.socket, "setsockopt", setsockopt)
+    server = recording_server(scripts.POLITE[name], context=pki["good"].server_context())
+    client = connect(Place(KINDS[name], server.host, server.port))
+    assert len(done) >= 3  # twice in the handshake, once for the greeting
+    for _ in range(3):
+        done.clear()
+        client.noop()
+        assert "acknowledge" in done
 
 
 # -- a context of the caller's own

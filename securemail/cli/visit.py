@@ -112,7 +112,7 @@ def visit(
 
 def _offer(connection: Any) -> Offer:
     """What it takes to sign in there, asked over verified TLS."""
-    with connection._greeting():  # a failure is typed, and closes the connection
+    with connection._opening():  # a failure is typed, and closes the connection
         if isinstance(connection, SMTP_SSL):
             connection.ehlo_or_helo_if_needed()
         offer: Offer = connection._offer()

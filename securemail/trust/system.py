@@ -24,17 +24,18 @@ class SystemTrust(CAStore):
     def prepare(self, context: ssl.SSLContext) -> None:
         _check_directory()
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
-        loaded = context.cert_store_stats()["x509"]
-        if _from_environment("SSL_CERT_FILE") is not None and not loaded:
-            raise _nothing_in("SSL_CERT_FILE", "is not a readable file with certificates")
-        if not loaded and not _hashed(_paths()[1]):
+        # Counting takes a millisecond: it reads every certificate. So only where it decides.
+        if _from_environment("SSL_CERT_FILE") is not None:
+            if not context.cert_store_stats()["x509"]:
+                raise _nothing_in("SSL_CERT_FILE", "is not a readable file with certificates")
+        elif not _has_files() and not context.cert_store_stats()["x509"]:
             CertifiTrust().prepare(context)
 
     def content(self) -> Hashable:
         return tuple((path, _state(path)) for path in _paths() if path)
 
     def describe(self) -> str:
-        if os.name == "posix" and not any(_holds_something(path) for path in _paths()):
+        if os.name == "posix" and not _has_files():
             return CertifiTrust().describe() + ", because this system has no store"
         used = [
             f"{variable}={path}" if variable in os.environ else path
@@ -87,14 +88,21 @@ def _check_directory() -> None:
 
 def _hashed(folders: str) -> bool:
     """Whether OpenSSL will find anything there: a list of directories with hashed names."""
-    return any(_HASHED.match(name) for folder in folders.split(os.pathsep) for name in _ls(folder))
+    return any(map(_has_hashed, folders.split(os.pathsep)))
 
 
-def _ls(folder: str) -> list[str]:
+def _has_hashed(folder: str) -> bool:
+    # Every connection asks; so no further than to the first one.
     try:
-        return os.listdir(folder)
+        with os.scandir(folder) as entries:
+            return any(_HASHED.match(entry.name) for entry in entries)
     except OSError:
-        return []
+        return False
+
+
+def _has_files() -> bool:
+    """Whether there is a system store, as files (on Windows there are none)."""
+    return any(map(_holds_something, _paths()))
 
 
 def _holds_something(path: str) -> bool:

@@ -98,6 +98,7 @@ service anvil {{
     mode = 0
   }}
 }}
+{settings}
 """
 
 # An ordinary user cannot change to Dovecot's own users, nor into a chroot.
@@ -147,9 +148,10 @@ class Dovecot:
         ssl_min_protocol: str = "TLSv1.2",
         ssl_cipher_list: str = "",
         login_service: str = "",
+        settings: str = "",
     ) -> None:
         """`ssl_cipher_list` is for TLS 1.2; `login_service` are further settings of the login
-        services, such as "service_count = 0" for benchmarks."""
+        services, such as "service_count = 0" for benchmarks, and `settings` those of the whole."""
         self._program = require_program("dovecot", ADVICE)
         self._require_modules()
         self._folder = folder
@@ -158,6 +160,7 @@ class Dovecot:
         self._ssl_min_protocol = ssl_min_protocol
         self._ssl_cipher_list = ssl_cipher_list
         self._login_service = login_service
+        self._settings = settings
         self._daemon: Daemon | None = None
         self.users = dict(users)
         self.ports: dict[str, int] = {}
@@ -242,6 +245,7 @@ class Dovecot:
             mail_user=mail.pw_uid,
             mail_group=mail.pw_gid,
             login_service=self._login_service,
+            settings=self._settings,
             lmtp_socket=self.lmtp_socket,
             auth_socket=self.auth_socket,
             **self.ports,

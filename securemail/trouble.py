@@ -1,0 +1,114 @@
+"""What goes wrong on a connection, as errors of ours: typed, with the place, and nothing left open.
+
+The standard modules raise their own errors, and Python's, over whatever a server says or does.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from .connecting import Endpoint
+from .errors import (
+    ConnectReset,
+    ProtocolViolation,
+    SecureMailError,
+    TimeLimitExceeded,
+    printable,
+)
+from .policy import Limits
+from .tls.refusal import tls_error
+
+
+class Trouble:
+    """The part of a connection that knows what failed. Every attribute of these mix-ins has a
+    class-level default: `imaplib` answers for missing ones with a message about commands."""
+
+    _PROTOCOL: ClassVar[str]  # as reports name it
+    _VIOLATION: ClassVar[type[ProtocolViolation]]  # also the standard module's error
+    _LOST: ClassVar[type[ConnectReset]]  # likewise
+    _STANDARD_ERROR: ClassVar[type[Exception]]  # the standard module's own
+
+    _limits: Limits = Limits()
+    _endpoint: Endpoint | None = None
+    _password_sent: bool = False  # on this connection, in whatever form
+
+    def _close_now(self) -> None:
+        """Close without a word to the server."""
+        raise NotImplementedError
+
+    def _details(self) -> dict[str, Any]:
+        """For an error: where, and whether the password was sent."""
+        details: dict[str, Any] = self._endpoint.details() if self._endpoint else {}
+        return {**details, "credentials_sent": self._password_sent}
+
+    def _lost(self, when: str, error: Exception) -> SecureMailError:
+        """The error for a connection that ended, or went silent, `when`."""
+        if isinstance(error, SecureMailError):
+            return error
+        details = self._details()
+        cause = error.__context__ if isinstance(error.__context__, OSError) else error
+        if isinstance(cause, TimeoutError):
+            return TimeLimitExceeded(
+                f"the server said nothing for {self._limits.read:g} s, {when}.",
+                hint="It may be overloaded; Limits(read=...) waits longer.",
+                **details,
+            )
+        ended = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ended):
+            return tls_error(cause, details)  # TLS 1.3 servers refuse clients after the handshake
+        return self._LOST(
+            f"the server hung up {when}.",
+            number=getattr(cause, "errno", None),
+            hint="It may be overloaded, or refuse this computer; look into its log.",
+            **details,
+        )
+
+    @contextmanager
+    def _opening(self) -> Iterator[None]:
+        """Around what is said before a sign-in: whatever fails is typed, and nothing stays open."""
+        try:
+            yield
+        except BaseException as error:
+            raised = self._opening_error(error)
+            self._close_now()
+            if raised is error:
+                raise
+            raise raised from error
+
+    def _opening_error(self, error: BaseException) -> BaseException:
+        if not isinstance(error, Exception) or isinstance(error, (SecureMailError, Warning)):
+            return error  # a Warning: the caller made it an error
+        if isinstance(error.__context__, SecureMailError):
+            return error.__context__  # smtplib wraps every OSError, ours included
+        if self._is_loss(error):
+            return self._lost("before it was ready", error)
+        return self._not_spoken(error)
+
+    def _is_loss(self, error: Exception) -> bool:
+        """A connection that ended or went silent, not one that says something wrong."""
+        is_standard = isinstance(error, self._STANDARD_ERROR)
+        return self._is_end(error) if is_standard else isinstance(error, (OSError, EOFError))
+
+    def _is_end(self, error: Exception) -> bool:
+        """Whether the standard module means the end of the connection by `error`."""
+        raise NotImplementedError
+
+    def _not_spoken(self, error: Exception) -> Exception:
+        """For words that are not of this protocol."""
+        return self._VIOLATION(
+            f"the server does not speak as {self._PROTOCOL} does: {_said(error)}.",
+            hint="Is this the right port, and nothing in between?",
+            **self._details(),
+        )
+
+
+def _said(error: Exception) -> str:
+    """What a standard module's error quotes of the server, or says itself. Its last argument is
+    that: a reply's number comes before."""
+    said = error.args[-1] if error.args else ""
+    if isinstance(said, bytes):
+        return f'"{printable(said)}"'
+    return printable(str(said) or type(error).__name__)
