@@ -4,12 +4,15 @@ Exactly one attempt is made, nothing weaker follows, and the password is in no m
 pickle, log, debug output or audit event.
 """
 
+import contextlib
 import imaplib
 import logging
+import os
 import pickle
 import poplib
 import re
 import smtplib
+import socket
 import ssl
 import sys
 from collections.abc import Callable, Iterator
@@ -31,6 +34,7 @@ from securemail import (
     TimeLimitExceeded,
     TLSPolicy,
 )
+from securemail.tls.gate import GatedSocket
 from servers import rude, scripts
 from servers.attempts import (
     MAIL,
@@ -447,6 +451,35 @@ def assert_says_truly_what_was_sent(failure: Failure) -> None:
     assert ("No password was sent." in failure.text) is not sent(record)
 
 
+@every_class
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+def test_a_connection_that_is_lost_while_sending(
+    mechanism: str, mail: Mail, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The frames of `ssl` that hold the octets are in no traceback either."""
+    answers = SUCCEEDS[mail.protocol, (mechanism,)]
+    server.plays(Scripted(mail.protocol, answers, (mechanism,)))
+    client = server.connect(mail)
+    real = GatedSocket.send
+
+    def send(sock: GatedSocket, data: Any, *flags: Any) -> int:
+        if leaks(bytes(data), PASSWORD):
+            del data, flags
+            raise BrokenPipeError(32, "Broken pipe")
+        return real(sock, data, *flags)
+
+    monkeypatch.setattr(GatedSocket, "send", send)
+    with failing(server.recording) as failure:
+        client.login(USER, PASSWORD)
+    assert isinstance(failure.error, ConnectFailed)
+    assert isinstance(failure.error, mail.standard_error)
+    assert failure.error.credentials_sent is True  # for all we know
+    for module in (ssl, smtplib):
+        folder = os.path.dirname(str(module.__file__))
+        assert leaks(shown_of(failure.error, within=folder), PASSWORD) == []
+    assert leaks(shown_of(failure.error), PASSWORD) == []
+
+
 # -- exchanges that are not how it is done
 
 
@@ -762,13 +795,14 @@ def test_a_closed_connection_takes_no_password(mail: Mail, server: Server) -> No
 
 
 @every_class
-def test_tls_that_was_ended_takes_no_password(mail: Mail, server: Server) -> None:
+@pytest.mark.parametrize("how", ["unwrap", "shutdown"])
+def test_tls_that_was_ended_takes_no_password(how: str, mail: Mail, server: Server) -> None:
     """Nothing in clear on a socket whose TLS is over."""
     server.plays(scripts.POLITE[mail.protocol])
     client = server.connect(mail)
     client.sock.settimeout(0.1)
-    with pytest.raises((ssl.SSLError, OSError)):
-        client.sock.unwrap()
+    with contextlib.suppress(OSError):
+        client.sock.unwrap() if how == "unwrap" else client.sock.shutdown(socket.SHUT_RD)
     for again in further_sign_ins(client, mail):
         with pytest.raises((SecureMailError, mail.standard_error)):
             again()

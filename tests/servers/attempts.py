@@ -123,9 +123,10 @@ def assert_nothing_said(records: list[Record], secret: str = PASSWORD) -> None:
         assert leaks(record.everything, secret) == []
 
 
-def shown_of(error: BaseException) -> bytes:
+def shown_of(error: BaseException, within: str = _PACKAGE) -> bytes:
     """All that a program may print, log or store of an error: its texts, its attributes, its
-    pickle, and its traceback with the local variables of the library's own frames."""
+    pickle, and its traceback with the local variables of the library's own frames, or of those
+    of other files `within` a folder."""
     parts = [repr(error), str(error), repr(error.args), repr(vars(error))]
     described = traceback.TracebackException.from_exception(error, capture_locals=True)
     seen: set[int] = set()
@@ -136,7 +137,7 @@ def shown_of(error: BaseException) -> bytes:
             continue
         seen.add(id(one))
         parts.append(str(one))
-        frames = [frame for frame in one.stack if frame.filename.startswith(_PACKAGE)]
+        frames = [frame for frame in one.stack if frame.filename.startswith(within)]
         parts += [f"{frame.name} {frame.line} {frame.locals}" for frame in frames]
         queue += [other for other in (one.__cause__, one.__context__) if other is not None]
     return "\n".join(parts).encode("utf-8", "backslashreplace") + pickle.dumps(error)
