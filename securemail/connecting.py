@@ -23,6 +23,7 @@ from .tls.explain import NOT_TLS
 from .tls.gate import GatedSocket
 from .tls.refusal import CALLERS_RULES, refusal
 from .values import Value
+from .wire import acknowledge_at_once
 
 _TLS_RECORDS = range(20, 24)  # first octet of a TLS record: RFC 8446, 5.1
 
@@ -167,6 +168,7 @@ def _shake_hands(
     lost five octets to it, the length of a record's header. An answer that looks like clear text
     may be the rest of a record whose beginning OpenSSL has already: the handshake decides.
     """
+    acknowledge_at_once(sock)
     sock.settimeout(0)
     _require_tls(_peek(below), endpoint)  # a server close by may have greeted already
     try:
@@ -179,6 +181,7 @@ def _shake_hands(
     sock.settimeout(deadline.remaining())
     socket.socket.recv(sock, 1, socket.MSG_PEEK)  # waits for the answer
     answer = _peek(below)
+    acknowledge_at_once(sock)
     sock.settimeout(deadline.remaining())
     try:
         sock.do_handshake()

@@ -57,7 +57,7 @@ class IMAP4AuthenticationFailed(AuthenticationFailed, imaplib.IMAP4.error):
 # -- the connection
 
 
-class IMAP4_SSL(Connection, _IMAP4_SSL):
+class IMAP4_SSL(Connection, _IMAP4_SSL):  # type: ignore[misc] # `file` is ours
     """An `imaplib.IMAP4_SSL` whose server is verified before anything is said.
 
     The standard arguments, and: `policy` (a `TLSPolicy`; none given means `TLSPolicy()`), `auth`
@@ -136,7 +136,7 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
         # By length first: int() refuses thousands of digits, with an error of its own.
         return len(digits) <= len(str(self._limits.literal)) and int(digits) <= self._limits.literal
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: Any) -> None:
         """Send `data` as it is; raises the error that ended the connection, if one did."""
         self._expect()
         _IMAP4.send(self, data)
@@ -237,10 +237,12 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):
 
     def _close_now(self) -> None:
         self.state = "LOGOUT"
-        for name in ("file", "_file", "sock"):  # the file holds the socket open; _file: Python 3.14
+        for name in ("_file", "sock"):  # _file: Python 3.14, and it holds the socket open
             held = self.__dict__.get(name)
             if held is not None:
                 held.close()
+        self.sock = None
+        self._reader = None
 
 
 class _Callers:

@@ -56,7 +56,7 @@ class POP3AuthenticationFailed(AuthenticationFailed, poplib.error_proto):
 # -- the connection
 
 
-class POP3_SSL(Connection, _POP3_SSL):
+class POP3_SSL(Connection, _POP3_SSL):  # type: ignore[misc] # `file` is ours
     """A `poplib.POP3_SSL` whose server is verified before anything is said.
 
     The standard arguments, and: `policy` (a `TLSPolicy`; none given means `TLSPolicy()`), `auth`

@@ -23,7 +23,7 @@ from .sasl.choose import Offer, choose_mechanism
 from .sasl.credentials import Password, Secret
 from .sasl.exchange import Broken, Dialect, Exchange, hide_password
 from .sasl.mechanism import Mechanism
-from .trouble import Trouble
+from .trouble import BREAKS, Trouble
 from .values import Value
 
 
@@ -34,11 +34,6 @@ class Reply(Value):
     kind: str
     text: bytes
     raw: Any = None
-
-
-# What the standard modules raise over a server's words: ends, time-outs, decoding, sizes (IMAP's
-# literals: too large for a number, or for the memory).
-_BREAKS = (OSError, EOFError, ValueError, OverflowError, MemoryError)
 
 
 class SigningIn(Trouble):
@@ -161,7 +156,7 @@ class SigningIn(Trouble):
                 hint="This is not how a mail server signs anybody in; it has not proved itself.",
                 **self._details(),
             ) from None
-        except (*_BREAKS, self._STANDARD_ERROR) as error:
+        except (*BREAKS, self._STANDARD_ERROR) as error:
             self._close_now()
             if self._ended is not None:
                 raise self._ended from None

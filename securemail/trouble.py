@@ -22,6 +22,11 @@ from .errors import (
 from .policy import Limits
 from .tls.refusal import tls_error
 
+# What the standard modules raise over a server's words: ends, time-outs, decoding, missing parts,
+# sizes (IMAP's literals: too large for a number, or for the memory). Anything else is a mistake in
+# a program, and is not blamed on the server.
+BREAKS = (OSError, EOFError, ValueError, LookupError, OverflowError, MemoryError)
+
 
 class Trouble:
     """The part of a connection that knows what failed. Every attribute of these mix-ins has a
@@ -87,6 +92,8 @@ class Trouble:
             return self._ended  # the standard modules wrap what they do not know
         if isinstance(error.__context__, SecureMailError):
             return error.__context__  # smtplib wraps every OSError, ours included
+        if not isinstance(error, (*BREAKS, self._STANDARD_ERROR)):
+            return error
         if self._is_loss(error):
             return self._lost("before it was ready", error)
         return self._not_spoken(error)
