@@ -30,15 +30,22 @@ class CATrust(CAStore):
         context.load_verify_locations(cadata=b"".join(ders))
 
     def content(self) -> Hashable:
-        return hashlib.sha256(b"".join(self._ders())).digest()
+        # The octets as they are: this is asked at every connection.
+        return hashlib.sha256(b"".join(map(pem.read, self._files()))).digest()
 
     def describe(self) -> str:
         return f"CA certificates in {pem.name_of(self.source)}"
 
     def _ders(self) -> tuple[bytes, ...]:
-        if pem.is_pem(self.source) or not os.path.isdir(self.source):
-            return pem.certificates(self.source)
-        return _in_directory(self.source)
+        if self._is_directory():
+            return _in_directory(self.source)
+        return pem.certificates(self.source)
+
+    def _files(self) -> list[pem.Source]:
+        return [*_files_in(self.source)] if self._is_directory() else [self.source]
+
+    def _is_directory(self) -> bool:
+        return not pem.is_pem(self.source) and os.path.isdir(self.source)
 
     def __repr__(self) -> str:
         return f"CATrust({pem.name_of(self.source)})"
@@ -46,9 +53,8 @@ class CATrust(CAStore):
 
 def _in_directory(folder: pem.Source) -> tuple[bytes, ...]:
     """Every certificate below `folder`, one level; files without one (a README) are passed over."""
-    files = sorted(entry.path for entry in os.scandir(os.fspath(folder)) if entry.is_file())
     ders: dict[bytes, None] = {}  # a hashed directory names each file twice
-    for path in files:
+    for path in _files_in(folder):
         try:
             ders.update(dict.fromkeys(pem.certificates(path)))
         except PolicyError as error:
@@ -61,6 +67,11 @@ def _in_directory(folder: pem.Source) -> tuple[bytes, ...]:
             hint="Put the CA's PEM file there, or name the file itself.",
         )
     return tuple(ders)
+
+
+def _files_in(folder: pem.Source) -> list[str]:
+    with os.scandir(str(folder)) as entries:
+        return sorted(entry.path for entry in entries if entry.is_file())
 
 
 def _all_authorities(ders: tuple[bytes, ...]) -> bool:

@@ -88,7 +88,11 @@ class ExactCertificate(Store):
             context.verify_flags |= _NO_CHECK_TIME  # `verify` checks the dates
 
     def content(self) -> Hashable:
-        return None if self.certificate is None else hashlib.sha256(self._der()).digest()
+        return (
+            None
+            if self.certificate is None
+            else hashlib.sha256(pem.read(self.certificate)).digest()
+        )
 
     def describe(self) -> str:
         if self.certificate is None:
