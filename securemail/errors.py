@@ -73,7 +73,8 @@ class SecureMailError(Exception):
         }[self.credentials_sent]
         where = self.where
         said = f"{where}: {self.message}" if where else self.message
-        return " ".join(part for part in (said, sent, self.hint) if part)
+        text = " ".join(part for part in (said, sent, self.hint) if part)
+        return text.replace("\n ", "\n") if said.endswith("\n") else text
 
     @property
     def where(self) -> str:
