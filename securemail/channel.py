@@ -7,7 +7,7 @@ channel of an earlier connection, or of a socket that was wrapped again, opens n
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from .errors import CredentialsRefused
 from .report import TLSReport
@@ -35,14 +35,15 @@ class Verified:
 Channel = Plaintext | Verified
 
 
-def require_verified(channel: Channel, sock: object) -> None:
-    """Raise `CredentialsRefused` unless `channel` was verified on `sock`, the socket in use now."""
+def require_verified(channel: Channel, sock: object, **where: Any) -> None:
+    """Raise `CredentialsRefused` unless `channel` was verified on `sock`, the socket in use now.
+    `where`: host, port and protocol, for the error."""
     if isinstance(channel, Verified) and sock is not None and channel.sock is sock:
         return
     why = channel.why if isinstance(channel, Plaintext) else "the connection is another one now"
     raise CredentialsRefused(
         f"nothing secret is sent here: {why}.",
         code="channel-not-verified",
-        credentials_sent=False,
+        **{**where, "credentials_sent": False},
         hint="Connect with one of the _SSL classes, or connect again.",
     )

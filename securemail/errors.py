@@ -73,7 +73,8 @@ class SecureMailError(Exception):
         }[self.credentials_sent]
         where = self.where
         said = f"{where}: {self.message}" if where else self.message
-        return " ".join(part for part in (said, sent, self.hint) if part)
+        after = " ".join(part for part in (sent, self.hint) if part)
+        return said + (" " if after and not said.endswith("\n") else "") + after
 
     @property
     def where(self) -> str:

@@ -108,7 +108,7 @@ class SigningIn(Trouble):
 
     def _require_fresh(self) -> None:
         """Nothing secret unless the channel is verified and no sign-in was declined on it."""
-        require_verified(self._channel, self.sock)
+        require_verified(self._channel, self.sock, **self._details())
         if self._declined:
             raise CredentialsRefused(
                 f"this connection takes no further sign-in: {self._declined}.",

@@ -77,6 +77,7 @@ class Refused:
 SELF_SIGNED_HINT = ("your own server", "by another way than this connection", "intercepting")
 CA_HINT = ("intermediate", 'CATrust("ca.pem")')
 PURPOSE_HINT = ("made for TLS servers",)
+USAGE_HINT = ("key usage has digitalSignature",)
 NEW_KEY_HINT = ("new key", "no setting here accepts")
 
 EXPIRED = {reasons.Expired: {"days": 30}}
@@ -101,7 +102,7 @@ EXPIRED_CASE = Refused(EXPIRED, ("expired on ", "30 days ago"), ("new certificat
 FUTURE_CASE = Refused(FUTURE, ("is not valid before ", "29 days from now"), ("computer's clock",))
 WEAK_KEY_CASE = Refused(WEAK_KEY, ("1024-bit RSA", "at least 2048"), NEW_KEY_HINT)
 PURPOSE_CASE = Refused(CLIENT_ONLY, ("not for servers", "clientAuth"), PURPOSE_HINT)
-USAGE_CASE = Refused(SIGNS_ONLY, ("not for TLS", "key_cert_sign, crl_sign"), PURPOSE_HINT)
+USAGE_CASE = Refused(SIGNS_ONLY, ("not for TLS", "key_cert_sign, crl_sign"), USAGE_HINT)
 FORGED_CASE = Refused(FORGED, ("forged or damaged", "did not sign"), ("Do not go on",))
 
 # Under the root that issued them, or claims to. Those that are not here are accepted.
@@ -159,7 +160,7 @@ BY_A_CA: dict[str, Refused] = {
     ),
     "wrong_eku": PURPOSE_CASE,
     "wrong_key_usage": Refused(
-        {**SIGNS_ONLY, reasons.NotStrict: {}}, ("not for TLS", "key_cert_sign"), PURPOSE_HINT
+        {**SIGNS_ONLY, reasons.NotStrict: {}}, ("not for TLS", "key_cert_sign"), USAGE_HINT
     ),
     "weak_key": WEAK_KEY_CASE,
     "weak_signature": Refused(
@@ -188,7 +189,7 @@ BY_A_CA: dict[str, Refused] = {
         {**SELF_SIGNED, **WEAK_KEY}, ("is self-signed", "1024-bit RSA"), NEW_KEY_HINT
     ),
     "self_signed_cert_sign_only": Refused(
-        {**SELF_SIGNED, **SIGNS_ONLY}, ("is self-signed", "not for TLS"), PURPOSE_HINT
+        {**SELF_SIGNED, **SIGNS_ONLY}, ("is self-signed", "not for TLS"), USAGE_HINT
     ),
     "self_signed_ca": Refused(SELF_SIGNED, ("is self-signed",), SELF_SIGNED_HINT),
     "child_of_self_signed": Refused(

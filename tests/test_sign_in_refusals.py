@@ -160,6 +160,22 @@ def sent(record: Record, password: str = PASSWORD) -> bool:
     return leaks(record.received_tls, password) != []
 
 
+ALL, NO_SMTP = list(MAIL), ["imap", "pop3"]  # SMTP has no sign-in command beside AUTH
+
+
+def with_each_class(*ways: tuple[str, ...]) -> Any:
+    """Each class with the mechanisms that the server offers: none where the protocol's own
+    command is to be used."""
+    return pytest.mark.parametrize(
+        ("mail", "mechanisms"),
+        [
+            pytest.param(MAIL[name], way, id=f"{name}, {' '.join(way) or 'own command'}")
+            for way in ways
+            for name in (ALL if way else NO_SMTP)
+        ],
+    )
+
+
 VERBS: dict[str, Callable[..., object]] = {
     "login": lambda client, user, password: client.login(user, password),
     "authenticate": lambda client, *both: client.authenticate(Password(*both)),
@@ -170,16 +186,13 @@ VERBS: dict[str, Callable[..., object]] = {
 # -- the control
 
 
-@every_class
-@pytest.mark.parametrize("mechanisms", [("PLAIN",), ("LOGIN",), ("PLAIN", "LOGIN"), ()])
+@with_each_class(("PLAIN",), ("LOGIN",), ("PLAIN", "LOGIN"), ())
 def test_a_sign_in_that_succeeds_keeps_the_secret_too(
     mechanisms: tuple[str, ...],
     mail: Mail,
     server: Server,
     keeps_secrets: Callable[..., None],
 ) -> None:
-    if not mechanisms and mail.protocol == "smtp":
-        pytest.skip("SMTP has no command of its own")
     server.plays(Scripted(mail.protocol, SUCCEEDS[mail.protocol, mechanisms[:1]], mechanisms))
     client = server.connect(mail)
     client.login(USER, PASSWORD)
@@ -207,9 +220,8 @@ SUCCEEDS: dict[tuple[str, tuple[str, ...]], tuple[Answer, ...]] = {
 # -- refused by the server
 
 
-@every_class
+@with_each_class(("PLAIN", "LOGIN"), ("LOGIN",), ())
 @pytest.mark.parametrize("verb", ["login", "authenticate"])
-@pytest.mark.parametrize("mechanisms", [("PLAIN", "LOGIN"), ("LOGIN",), ()])
 def test_a_wrong_password(
     mechanisms: tuple[str, ...],
     verb: str,
@@ -217,8 +229,6 @@ def test_a_wrong_password(
     server: Server,
     keeps_secrets: Callable[..., None],
 ) -> None:
-    if not mechanisms and mail.protocol == "smtp":
-        pytest.skip("SMTP has no command of its own")
     answers = SUCCEEDS[mail.protocol, mechanisms[:1]][:-1]
     server.plays(Scripted(mail.protocol, (*answers, refuses), mechanisms))
     client = server.connect(mail)
@@ -547,13 +557,11 @@ def test_success_before_plain_was_asked_for(name: str, server: Server) -> None:
     ("name", "words", "why"),
     [
         ("imap", ("LOGINDISABLED",), "LOGINDISABLED"),
-        ("pop3", (), ""),
         ("smtp", (), "offered: none"),
     ],
 )
 def test_nothing_offered(name: str, words: tuple[str, ...], why: str, server: Server) -> None:
-    if name == "pop3":
-        pytest.skip("USER and PASS are always there (RFC 1939), if nothing else is offered")
+    """In POP3 there are always USER and PASS (RFC 1939)."""
     server.plays(Scripted(name, (), (), words))
     assert_declines(server, MAIL[name], why)
 
@@ -646,14 +654,11 @@ ODD = {
 }
 
 
-@every_class
-@pytest.mark.parametrize("mechanisms", [("PLAIN",), ("LOGIN",), ()])
+@with_each_class(("PLAIN",), ("LOGIN",), ())
 @pytest.mark.parametrize("kind", ODD)
 def test_odd_passwords_arrive_as_they_are(
     kind: str, mechanisms: tuple[str, ...], mail: Mail, server: Server
 ) -> None:
-    if not mechanisms and mail.protocol == "smtp":
-        pytest.skip("SMTP has no command of its own")
     server.plays(Scripted(mail.protocol, SUCCEEDS[mail.protocol, mechanisms], mechanisms))
     client = server.connect(mail)
     client.login(USER, ODD[kind])

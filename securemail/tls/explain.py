@@ -135,6 +135,10 @@ def _purpose(reason: Any, peer: Peer) -> str:
     return "The server needs a certificate that is made for TLS servers (serverAuth)."
 
 
+def _key_usage(reason: Any, peer: Peer) -> str:
+    return "The server needs a certificate whose key usage has digitalSignature."
+
+
 def _not_strict(reason: Any, peer: Peer) -> str:
     return (
         "Python 3.12 and older accept this CA, Python 3.13 and newer do not. Best: make the CA "
@@ -161,7 +165,7 @@ _ADVICE: dict[type[Reason], Callable[[Any, Peer], str]] = {
     WeakKey: _weak_key,
     WeakSignature: _weak_signature,
     WrongPurpose: _purpose,
-    WrongKeyUsage: _purpose,
+    WrongKeyUsage: _key_usage,
     NotStrict: _not_strict,
 }
 # Advice that would not help, or is not needed, beside the advice for another reason.

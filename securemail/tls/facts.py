@@ -35,6 +35,7 @@ from ..trust.key_facts import key_facts, weak_key, weak_signature
 
 # X509_V_ERR_… of OpenSSL 3 (x509_vfy.h), and the reasons that explain each.
 _NO_ISSUER = (2, 20, 21, 27)
+_OF_THE_CA = (79, 80, 81, 83, 89, 92)  # rules that only a CA certificate can break
 _EXPLAINED_BY: dict[int, tuple[type[Reason], ...]] = {
     7: (BadSignature,),
     9: (NotYetValid,),
@@ -84,7 +85,7 @@ def _facts(
     for certificate in chain:
         yield from weak_signature(certificate)
     if code in range(80, 95):
-        yield NotStrict(said, _strict_culprit(chain).subject)
+        yield NotStrict(said, _top(chain).issuer if code in _OF_THE_CA else chain[0].subject)
 
 
 def _path(chain: list[Certificate], code: int, store: object) -> Iterator[Reason]:
@@ -138,8 +139,3 @@ def _matches(name: str, host: str) -> bool:
         _, _, parent = host.partition(".")
         return "." in parent and parent == name[2:]
     return name == host
-
-
-def _strict_culprit(chain: list[Certificate]) -> Certificate:
-    """The certificate that a strict check most likely means: the top one that was sent."""
-    return chain[-1]

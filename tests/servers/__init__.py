@@ -6,6 +6,8 @@
 `aiosmtpd_server`   a submission server inside the test process, for where Postfix is not
 `recording`         a server that plays a script, however rude, and keeps every byte it was sent
 `scripts`           the scripts for it: polite servers that accept any password, and rude ones
+`rude`              more of them: polite up to a point, and then something else
+`attempts`          an attempt of our classes to sign in, and all that may be seen of it
 `clients`           a strict client's context of the standard library
 `leaks`             looks for a secret, in any encoding, in what was recorded
 """
