@@ -7,7 +7,8 @@ import re
 import socket
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from .connection import Connection
@@ -140,6 +141,31 @@ class IMAP4_SSL(Connection, _IMAP4_SSL):  # type: ignore[misc] # `file` is ours
         """Send `data` as it is; raises the error that ended the connection, if one did."""
         self._expect()
         _IMAP4.send(self, data)
+
+    def _command(self, name: str, *args: Any) -> Any:
+        if self._ended is not None:
+            raise self._ended
+        with self._what_ended_it():
+            return _IMAP4._command(self, name, *args)
+
+    def _command_complete(self, name: str, tag: Any) -> Any:
+        with self._what_ended_it():
+            return _IMAP4._command_complete(self, name, tag)
+
+    @contextmanager
+    def _what_ended_it(self) -> Iterator[None]:
+        """The standard module makes an abort of every error; ours come out as they were."""
+        try:
+            yield
+        except self.abort:
+            if self._ended is not None:
+                raise self._ended from None
+            raise
+
+    def shutdown(self) -> None:
+        """Close; nothing to do where a bound that was crossed has closed it."""
+        if self.sock is not None:
+            _IMAP4.shutdown(self)
 
     # -- sign-in
 

@@ -54,11 +54,13 @@ class Incoming(io.RawIOBase):
         self._on_end = on_end
         self._own_timeout = sock.gettimeout()
         self.in_literal = False  # octets announced by a literal: no lines in there
+        self.ran_out = False  # a time-out of the caller's own ended the last read
         self.expect()
 
     def expect(self) -> None:
         """What comes next answers a new command."""
         self._lines = 0
+        self._is_silent = True
         self._restart()
 
     def _restart(self) -> None:
@@ -89,7 +91,8 @@ class Incoming(io.RawIOBase):
         """Somebody waits in his own way, as IDLE does: his time-out is no dead connection."""
         try:
             count: int = self._sock.recv_into(buffer)
-        except (BlockingIOError, ssl.SSLWantReadError):
+        except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
+            self.ran_out = True  # not raised from here: the buffer above would lose what it has
             return None
         self.expect()
         return count
@@ -110,6 +113,7 @@ class Incoming(io.RawIOBase):
         return self._until - now
 
     def _account(self, octets: memoryview) -> None:
+        self._is_silent = False
         self._octets += len(octets)
         if self._octets >= _PROGRESS:
             self._restart()
@@ -126,8 +130,9 @@ class Incoming(io.RawIOBase):
             )
 
     def _too_slow(self) -> TimeLimitExceeded:
+        was = "said nothing for" if self._is_silent else "was not done with its answer after"
         return TimeLimitExceeded(
-            f"the server's answer was not complete within {self._limits.read:g} s.",
+            f"the server {was} {self._limits.read:g} s.",
             hint="It may be overloaded; Limits(read=...) waits longer.",
         )
 
@@ -144,26 +149,39 @@ class Reader:
         self._raw = Incoming(sock, limits, on_end)
         self._buffered = io.BufferedReader(self._raw, _BUFFER)
         self.expect = self._raw.expect
-        self.close = self._buffered.close
 
     def readline(self, most: int = -1) -> bytes:
         """A line with its end; what there is of it at the end of the connection. `most`: octets
         that a caller wants at the most, as in `io`; a line over `Limits.line` is an error."""
         bound = self._limits.line + 1 if most < 0 else min(most, self._limits.line + 1)
         line = self._buffered.readline(bound)
+        if self._begun or not line.endswith(b"\n"):
+            line = self._go_on(line)
         if len(line) > self._limits.line:
             raise self._over(f"a line of more than {self._limits.line:,} octets", "line")
         return line
+
+    _begun = b""  # of a line or literal, when a time-out of the caller's own came in between
+
+    def _go_on(self, octets: bytes) -> bytes:
+        """What was begun before and `octets`; kept for the next time if time ran out again."""
+        self._begun, octets = b"", self._begun + octets
+        if self._raw.ran_out:
+            self._raw.ran_out = False
+            self._begun = octets
+            raise TimeoutError("timed out")
+        return octets
 
     def read(self, size: int) -> bytes:
         """`size` octets, fewer at the end of the connection; memory grows with what came."""
         if size > self._limits.literal:
             raise self._over(f"a literal of {size:,} octets", "literal")
         self._raw.in_literal = True
+        size -= len(self._begun)
         try:
             if size <= _CHUNK:
-                return self._buffered.read(size)
-            return b"".join(self._chunks(size))
+                return self._go_on(self._buffered.read(size) or b"")
+            return self._go_on(b"".join(self._chunks(size)))
         finally:
             self._raw.in_literal = False
 
@@ -172,6 +190,10 @@ class Reader:
             size -= len(chunk)
             yield chunk
 
+    def close(self) -> None:
+        """Nothing to release: the socket is its owner's. (A bound that is crossed closes the
+        connection from inside a read, where a buffered reader cannot be closed.)"""
+
     def leftover(self) -> bytes:
         """What came already and nobody has read. Does not wait, and takes nothing."""
         timeout = self.sock.gettimeout()
@@ -179,6 +201,7 @@ class Reader:
         try:
             return self._buffered.peek(1)
         finally:
+            self._raw.ran_out = False
             self.sock.settimeout(timeout)
 
     def _over(self, what: str, limit: str) -> LimitExceeded:

@@ -124,7 +124,7 @@ def connect(policy: TLSPolicy) -> Iterator[Connect]:
 def hang_up(client: Any) -> None:
     """Close without a word, whatever state it is in."""
     if isinstance(client, imaplib.IMAP4):
-        if client.sock.fileno() != -1:
+        if client.sock is not None and client.sock.fileno() != -1:
             client.shutdown()
     else:
         client.close()
