@@ -30,7 +30,6 @@ _POP3_SSL = poplib.POP3_SSL
 _DEFAULT: Any = socket._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]
 
 _LONGEST_STATUS = 2048  # octets; the standard module's bound
-_LAST_LINES = (b".\r\n", b".\n")
 
 # -- errors
 
@@ -139,17 +138,12 @@ class POP3_SSL(Connection, _POP3_SSL):  # type: ignore[misc] # `file` is ours
     def _getlongresp(self) -> tuple[bytes, list[bytes], int]:
         """A status line and the lines after it, dots unstuffed (RFC 1939, 3)."""
         answer = self._getresp()
-        readline = self._open_reader().readline
-        lines: list[bytes] = []
-        octets = 0
-        while (line := readline()) not in _LAST_LINES:
-            if not line:
-                raise poplib.error_proto("-ERR EOF")
-            if line.startswith(b".."):
-                line = line[1:]
-            octets += len(line)
-            lines.append(_without_end(line))
-        return answer, lines, octets
+        try:
+            text = self._open_reader().read_until_dot()
+        except EOFError:
+            raise poplib.error_proto("-ERR EOF") from None
+        lines, stuffed = _split(text)
+        return answer, lines, len(text) - stuffed
 
     # -- sign-in
 
@@ -261,6 +255,18 @@ def _is_refusal(error: Exception) -> bool:
     """`error` is a -ERR of the server's, not one of poplib's own (those are text)."""
     words = error.args[0] if error.args else b""
     return isinstance(words, bytes) and words.startswith(b"-ERR")
+
+
+def _split(text: bytes) -> tuple[list[bytes], int]:
+    """The lines of a multi-line reply, and how many had a dot stuffed before them."""
+    if text.count(b"\r\n") == text.count(b"\n"):
+        lines = text.split(b"\r\n")[:-1]
+        if b"\n.." not in text and not text.startswith(b".."):
+            return lines, 0
+    else:
+        lines = [_without_end(line + b"\n") for line in text.split(b"\n")[:-1]]
+    stuffed = sum(line.startswith(b"..") for line in lines)
+    return [line[1:] if line.startswith(b"..") else line for line in lines], stuffed
 
 
 def _without_end(line: bytes) -> bytes:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .policy import Limits
 
 CRLF = b"\r\n"
+_DOTS = (b".\r\n", b".\n", b"\r.\n")  # the last line of a multi-line reply, as it is met
 _FORBIDDEN = (b"\r", b"\n", b"\0")
 _BUFFER = 64 * 1024  # octets: a few TLS records
 _CHUNK = 1024 * 1024  # octets that are allocated before they have come
@@ -74,17 +75,25 @@ class Incoming(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         """As `io.RawIOBase`. None: nothing is there, of a socket that does not wait."""
         acknowledge_at_once(self._sock)
-        callers = self._sock.gettimeout()
-        if callers != self._own_timeout:
+        if self._sock.gettimeout() != self._own_timeout:
             return self._by_callers_timeout(buffer)
         try:
-            self._sock.settimeout(self._remaining())
-            count: int = self._sock.recv_into(buffer)
+            count = self._receive(buffer, self._remaining())
         except TimeoutError:
             raise self._on_end(self._too_slow()) from None
-        finally:
-            self._restore_timeout()
         self._account(memoryview(buffer)[:count])
+        return count
+
+    def _receive(self, buffer: Any, remaining: float | None) -> int:
+        if remaining == self._own_timeout:  # a new stretch: spare two system calls
+            count: int = self._sock.recv_into(buffer)
+            return count
+        self._sock.settimeout(remaining)
+        try:
+            count = self._sock.recv_into(buffer)
+        finally:
+            with contextlib.suppress(OSError):  # it may have been closed
+                self._sock.settimeout(self._own_timeout)
         return count
 
     def _by_callers_timeout(self, buffer: Any) -> int | None:
@@ -97,10 +106,6 @@ class Incoming(io.RawIOBase):
         self.expect()
         return count
 
-    def _restore_timeout(self) -> None:
-        with contextlib.suppress(OSError):  # it may have been closed
-            self._sock.settimeout(self._own_timeout)
-
     def _remaining(self) -> float | None:
         """Seconds until the reply is too slow; raises `TimeoutError` when it is."""
         if self._limits.read is None:
@@ -108,6 +113,7 @@ class Incoming(io.RawIOBase):
         now = time.monotonic()
         if self._until is None:
             self._until = now + self._limits.read
+            return self._limits.read
         if self._until <= now:
             raise TimeoutError
         return self._until - now
@@ -161,6 +167,32 @@ class Reader:
             raise self._over(f"a line of more than {self._limits.line:,} octets", "line")
         return line
 
+    def read_until_dot(self) -> bytes:
+        """A multi-line reply (RFC 1939, 3) without its last line, which is a dot alone. Raises
+        `EOFError` where the connection ends before. In blocks: a line at a time is slow."""
+        data = bytearray()
+        while (end := _find_dot(data, self._more(data))) < 0:
+            pass
+        return bytes(memoryview(data)[:end])
+
+    def _more(self, data: bytearray) -> int:
+        """Move to `data` what is buffered, up to a dot alone; from where to look for that."""
+        start = max(len(data) - 4, 0)  # a dot may come in pieces
+        block = self._buffered.peek(1)
+        if not block:
+            raise EOFError
+        since = data.rfind(b"\n", max(len(data) - self._limits.line, 0))
+        if len(data) - since > self._limits.line and b"\n" not in block:
+            raise self._over(f"a line of more than {self._limits.line:,} octets", "line")
+        before = len(data)
+        data += block
+        end = _find_dot(data, start)
+        if end >= 0:
+            last = data.index(b"\n", end) + 1
+            del data[last:]
+        self._buffered.read(len(data) - before)
+        return start
+
     _begun = b""  # of a line or literal, when a time-out of the caller's own came in between
 
     def _go_on(self, octets: bytes) -> bytes:
@@ -212,6 +244,14 @@ class Reader:
                 hint=f"Limits({limit}=...) allows more.",
             )
         )
+
+
+def _find_dot(data: bytearray, start: int) -> int:
+    """Where the line begins that is a dot alone, or -1."""
+    if start == 0 and data.startswith(_DOTS):
+        return 0
+    found = [at for at in (data.find(b"\n" + dot, start) for dot in _DOTS) if at >= 0]
+    return min(found) + 1 if found else -1
 
 
 def require_line(line: bytes) -> None:

@@ -2,14 +2,18 @@
 
 import contextlib
 import imaplib
+import io
 import poplib
 import smtplib
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from securemail import (
     IMAP4_SSL,
@@ -23,6 +27,7 @@ from securemail import (
     TLSPolicy,
 )
 from securemail.errors import SecureMailError
+from securemail.pop3 import _split
 from securemail.wire import Reader, require_line
 from servers.pki import PKI
 from servers.recording import Conversation, RecordingServer
@@ -140,6 +145,65 @@ def test_the_line_writer_refuses_line_breaks_and_nul(bad: bytes) -> None:
     with pytest.raises(PolicyError, match="line break or a NUL"):
         require_line(bad)
     require_line(b"A B \xff")
+
+
+# -- multi-line replies, beside the standard module's reading of the same octets
+
+
+class Standard(poplib.POP3):
+    """`poplib` reading from memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self.file = io.BytesIO(data)
+        self._debugging = 0
+
+
+PIECES = [b"a", b".", b"..", b"\r\n", b"\n", b"\r\n.", b"\r\n..x", b"\x00\xff", b"\r", b"long" * 10]
+ENDS = [b"\r\n.\r\n", b"\n.\n", b"\r\n.\r\n+OK next\r\n"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=30), st.sampled_from(ENDS), st.integers(1, 40))
+def test_a_multi_line_reply_is_read_as_poplib_reads_it(
+    pieces: list[bytes], end: bytes, size: int
+) -> None:
+    """Whatever its line ends and dots, however it is cut, and nothing after it is taken."""
+    text = b"".join(pieces) + end
+    standard = Standard(b"+OK\r\n" + text)
+    _, lines, octets = standard._getlongresp()  # type: ignore[attr-defined]
+    with pair(Limits(read=5)) as (server, reader):
+        sending = threading.Thread(target=_send_in_parts, args=(server, text, size))
+        sending.start()
+        got, stuffed = _split(read := reader.read_until_dot())
+        sending.join()
+        assert (got, len(read) - stuffed) == (lines, octets)
+        assert reader.readline() == standard.file.readline()
+
+
+def _send_in_parts(sock: socket.socket, data: bytes, size: int) -> None:
+    for start in range(0, len(data), size):
+        sock.sendall(data[start : start + size])
+    sock.shutdown(socket.SHUT_WR)
+
+
+def test_a_multi_line_reply_without_its_end_is_an_end_of_the_connection() -> None:
+    with pair() as (server, reader):
+        server.sendall(b"one\r\ntwo\r\n")
+        server.shutdown(socket.SHUT_WR)
+        with pytest.raises(EOFError):
+            reader.read_until_dot()
+
+
+def test_the_bounds_hold_within_a_multi_line_reply() -> None:
+    with pair() as (server, reader):
+        server.sendall(b"x" * 5_000)
+        threading.Timer(0.05, server.sendall, (b"x" * 6_000 + b"\r\n.\r\n",)).start()
+        with pytest.raises(LimitExceeded, match="a line of more than 10,000 octets"):
+            reader.read_until_dot()
+    with pair() as (server, reader):
+        server.sendall(b"x\r\n" * 150)
+        with pytest.raises(LimitExceeded, match="more than 100 lines"):
+            reader.read_until_dot()
 
 
 # -- over TLS, under the inherited methods
