@@ -181,9 +181,7 @@ class Reader:
         block = self._buffered.peek(1)
         if not block:
             raise EOFError
-        since = data.rfind(b"\n", max(len(data) - self._limits.line, 0))
-        if len(data) - since > self._limits.line and b"\n" not in block:
-            raise self._over(f"a line of more than {self._limits.line:,} octets", "line")
+        self._require_short_lines(len(data) - data.rfind(b"\n") - 1, block)
         before = len(data)
         data += block
         end = _find_dot(data, start)
@@ -192,6 +190,14 @@ class Reader:
             del data[last:]
         self._buffered.read(len(data) - before)
         return start
+
+    def _require_short_lines(self, begun: int, block: bytes) -> None:
+        """`begun`: octets of a line that goes on in `block`."""
+        line = begun + (block.find(b"\n") + 1 or len(block))
+        if self._limits.line < len(block):  # else no line within the block is over the bound
+            line = max(line, *(len(one) + 1 for one in block.split(b"\n")[:-1]), 0)
+        if line > self._limits.line:
+            raise self._over(f"a line of more than {self._limits.line:,} octets", "line")
 
     _begun = b""  # of a line or literal, when a time-out of the caller's own came in between
 
