@@ -42,9 +42,10 @@ def acknowledge_at_once(sock: Any) -> None:
 class Incoming(io.RawIOBase):
     """The socket as a reader sees it, within `Limits`.
 
-    `expect()` begins a new reply: a command was sent. From then on a line must be complete within
-    `read` seconds, data must make progress of 1 KiB in as long, and lines are counted. What goes
-    over a bound is told to `on_end`, which closes the connection, and raised.
+    `expect()` begins a new reply: a command was sent. From then on each line must be complete
+    within `read` seconds (a server at long work sends one now and then), bulk data must make
+    progress of 1 KiB in as long, and lines are counted. What goes over a bound is told to
+    `on_end`, which closes the connection, and raised.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Incoming(io.RawIOBase):
         self._on_end = on_end
         self._own_timeout = sock.gettimeout()
         self.in_literal = False  # octets announced by a literal: no lines in there
+        self.is_bulk = False  # a message, whose lines are not replies
         self.ran_out = False  # a time-out of the caller's own ended the last read
         self.expect()
 
@@ -121,11 +123,10 @@ class Incoming(io.RawIOBase):
     def _account(self, octets: memoryview) -> None:
         self._is_silent = False
         self._octets += len(octets)
-        if self._octets >= _PROGRESS:
+        lines = 0 if self.in_literal else bytes(octets).count(b"\n")
+        if self._octets >= _PROGRESS or (lines and not self.is_bulk):
             self._restart()
-        if self.in_literal:
-            return
-        self._lines += bytes(octets).count(b"\n")
+        self._lines += lines
         if self._lines > self._limits.lines:
             raise self._on_end(
                 LimitExceeded(
@@ -171,8 +172,12 @@ class Reader:
         """A multi-line reply (RFC 1939, 3) without its last line, which is a dot alone. Raises
         `EOFError` where the connection ends before. In blocks: a line at a time is slow."""
         data = bytearray()
-        while (end := _find_dot(data, self._more(data))) < 0:
-            pass
+        self._raw.is_bulk = True
+        try:
+            while (end := _find_dot(data, self._more(data))) < 0:
+                pass
+        finally:
+            self._raw.is_bulk = False
         return bytes(memoryview(data)[:end])
 
     def _more(self, data: bytearray) -> int:

@@ -118,6 +118,30 @@ def test_data_that_makes_progress_may_take_longer_than_the_bound() -> None:
             time.sleep(0.1)
 
 
+def test_a_server_at_long_work_may_say_so_line_by_line() -> None:
+    """As IMAP servers do ("* OK Still here"): less than 1 KiB in all, each line in time."""
+    with pair(Limits(read=0.3)) as (server, reader):
+        for _ in range(6):
+            server.sendall(b"* OK Still here\r\n")
+            assert reader.readline() == b"* OK Still here\r\n"
+            time.sleep(0.1)
+
+
+def test_a_message_that_drips_line_by_line_ends_at_the_bound() -> None:
+    with pair(Limits(read=0.3)) as (server, reader):
+        sending = threading.Thread(target=_send_slowly, args=(server, b"line\r\n", 10))
+        sending.start()
+        with pytest.raises(TimeLimitExceeded, match="not done with its answer"):
+            reader.read_until_dot()
+        sending.join()
+
+
+def _send_slowly(sock: socket.socket, data: bytes, times: int) -> None:
+    for _ in range(times):
+        sock.sendall(data)
+        time.sleep(0.1)
+
+
 def test_a_short_timeout_of_the_callers_own_is_no_end() -> None:
     """IDLE waits like that: nothing came, the line goes on later, and nothing is lost."""
     with pair() as (server, reader):
