@@ -11,6 +11,7 @@ import select
 import smtplib
 import socket
 import ssl
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -576,6 +577,8 @@ def test_a_greeting_in_no_protocol(
     assert_nothing_said(failure.records)
     if isinstance(failure.error, LimitExceeded):
         assert greeting in ENDLESS
+    elif (greeting, mail.protocol) == ("empty line", "imap") and sys.version_info >= (3, 14):
+        assert "hung up" in failure.text  # Python 3.14 passes over an empty line, and reads on
     else:
         assert isinstance(failure.error, ProtocolViolation)
         assert isinstance(failure.error, mail.standard_error)

@@ -448,7 +448,9 @@ def test_the_server_talks_nonsense(
 ) -> None:
     failure = break_off(server, mail, step, NONSENSE[nonsense], rude.closes)
     if isinstance(failure.error, LimitExceeded):
-        assert nonsense.startswith(("an endless", "a literal"))
+        # Python 3.14 passes over an empty line, and waits.
+        passed_over = nonsense == "an empty line" and sys.version_info >= (3, 14)
+        assert nonsense.startswith(("an endless", "a literal")) or passed_over
     else:
         assert isinstance(failure.error, (ProtocolViolation, ConnectFailed))
         assert isinstance(failure.error, mail.standard_error)
