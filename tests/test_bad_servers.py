@@ -730,7 +730,7 @@ def test_a_reply_has_limits_of_time_and_of_lines(
         SLOWLY[how](conversation, protocol, tag)
 
     server = serve_tls(recording_server, pki, Scripted(mail.protocol, greeting=greets_and))
-    limits = Limits(read=0.3, lines=1000)
+    limits = Limits(read=0.3, lines=100)  # the server sends 1,000 a second
     failure = attempt_and_fail(server, mail, policy=policy, limits=limits)
     assert failure.seconds < 1.2
     assert isinstance(failure.error, LimitExceeded)
