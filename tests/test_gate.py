@@ -8,6 +8,7 @@ import os
 import select
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import tempfile
@@ -509,3 +510,21 @@ def test_a_kept_descriptor_would_be_noticed(server: RecordingServer, wrong: TLSP
     # The server in this process may still hold its five ends.
     server.wait(5)
     assert after <= before + 5
+
+
+def test_a_socket_that_was_reset_is_not_left_open(wrong: TLSPolicy) -> None:
+    """`SSLSocket._create` meets the reset while it looks for early data; before Python 3.13 it
+    raises then, and leaves the new socket open with nobody holding it."""
+    context = wrong.ssl_context()
+    for _ in range(5):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            plain = socket.create_connection(listener.getsockname(), 5)
+            accepted, _ = listener.accept()
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            accepted.close()
+        descriptor = plain.fileno()
+        with plain, pytest.raises(ConnectionResetError) as caught:
+            context.wrap_socket(plain, server_hostname=NAME)
+        assert caught.value is not None, "whose traceback still holds the new socket"
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)

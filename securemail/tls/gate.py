@@ -7,6 +7,7 @@ data asks the gate first.
 
 from __future__ import annotations
 
+import errno
 import functools
 import ssl
 from collections.abc import Callable
@@ -93,7 +94,7 @@ def _gated(standard: Callable[..., Any]) -> Callable[..., Any]:
 
 def _gate_all(cls: type, standard: type) -> None:
     for name in _MOVES_DATA:
-        if hasattr(standard, name):
+        if hasattr(standard, name) and name not in cls.__dict__:
             setattr(cls, name, _gated(getattr(standard, name)))
 
 
@@ -111,6 +112,18 @@ class GatedSocket(Gate, ssl.SSLSocket):
         # with recv(1). No TLS object exists then, and no caller who could see the data.
         if "_connected" in self.__dict__:
             super()._require_open()
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        self._require_open()
+        try:
+            return ssl.SSLSocket.recv(self, buflen, flags)
+        except OSError as error:
+            # A reset that SSLSocket._create meets in its look for early data: before Python 3.13
+            # it raises and leaves this socket open, with nobody holding it.
+            early = "_connected" not in self.__dict__
+            if early and error.errno not in (errno.ENOTCONN, errno.EINVAL):
+                self.close()
+            raise
 
     @property
     def context(self) -> ssl.SSLContext:
