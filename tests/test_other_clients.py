@@ -36,6 +36,7 @@ from securemail import (
     TLSPolicy,
 )
 from servers import scripts
+from servers.asynchronous import to_the_end
 from servers.dovecot import USERS
 from servers.leaks import leaks
 from servers.pki import PKI, Issued
@@ -89,18 +90,6 @@ def client_async(port: str) -> Callable[[Callable[..., Coroutine[Any, Any, None]
             CLIENTS[use.__name__.replace("asyncio", "uvloop")] = Client(port, under_uvloop(use))
 
     return register
-
-
-async def to_the_end(session: Coroutine[Any, Any, None]) -> None:
-    """Also waits until no connection is left: a client may return while it is still closing one,
-    and `asyncio.run` would leave it half closed."""
-    try:
-        await asyncio.wait_for(session, TIMEOUT)
-    finally:
-        loop: Any = asyncio.get_running_loop()
-        end = time.monotonic() + 5
-        while len(loop._selector.get_map()) > 1 and time.monotonic() < end:  # one is its own
-            await asyncio.sleep(0.002)
 
 
 def under_uvloop(use: Callable[..., Coroutine[Any, Any, None]]) -> Use:
@@ -412,7 +401,7 @@ def test_what_a_wrong_server_says_at_once_is_not_delivered_by_asyncio(
         )
 
     with refused(wrong.error):
-        asyncio.run(connect())
+        asyncio.run(to_the_end(connect()))
     assert listener.told == []
 
 
@@ -430,7 +419,7 @@ def test_what_the_right_server_says_at_once_is_delivered_by_asyncio(
             await asyncio.sleep(0.01)
         transport.abort()
 
-    asyncio.run(asyncio.wait_for(connect(), TIMEOUT))
+    asyncio.run(to_the_end(connect()))
     assert listener.told[0] == "connection made"
 
 

@@ -33,6 +33,7 @@ from securemail.testing.authority import CertificateKind
 from securemail.testing.connection import LINE_LIMIT, LITERAL_LIMIT, Site
 from securemail.testing.imap_syntax import Bad, parse, sequence_set
 from securemail.testing.smtp_server import SMTPProtocol
+from servers.asynchronous import to_the_end
 
 USERS = {"alice": "secret", "björn": "pässwörd €"}
 MESSAGE = b"From: a@example.org\r\nSubject: hello\r\n\r\nfirst\r\nsecond\r\n"
@@ -661,19 +662,18 @@ class TestOtherClients:
 
     def test_aiosmtplib(self, clients: Clients) -> None:
         aiosmtplib = pytest.importorskip("aiosmtplib")
-        asyncio.run(
-            aiosmtplib.send(
-                MESSAGE,
-                sender="a@example.org",
-                recipients=["b@example.org"],
-                hostname="localhost",
-                port=clients.servers.ports["submissions"],
-                username="björn",
-                password="pässwörd €",
-                use_tls=True,
-                tls_context=clients.context,
-            )
+        sending = aiosmtplib.send(
+            MESSAGE,
+            sender="a@example.org",
+            recipients=["b@example.org"],
+            hostname="localhost",
+            port=clients.servers.ports["submissions"],
+            username="björn",
+            password="pässwörd €",
+            use_tls=True,
+            tls_context=clients.context,
         )
+        asyncio.run(to_the_end(sending))
         assert [message.data for message in clients.servers.mailbox.messages()] == [MESSAGE]
 
 
