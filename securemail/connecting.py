@@ -17,6 +17,7 @@ from .errors import (
     TimeLimitExceeded,
     TLSError,
     printable,
+    say_seconds,
 )
 from .hosts import Host
 from .tls.explain import NOT_TLS
@@ -240,7 +241,7 @@ def _handshake_error(
 ) -> BaseException:
     if isinstance(error, TimeoutError) and not isinstance(error, SecureMailError):
         return TimeLimitExceeded(
-            f"no TLS within {deadline.seconds:g} s of connecting.",
+            f"no TLS within {say_seconds(deadline.seconds)} of connecting.",
             hint="The server is silent: it may be overloaded, or not speak TLS on this port.",
             **endpoint.details(),
         )

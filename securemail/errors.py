@@ -283,6 +283,11 @@ class WeakMechanismWarning(SecureMailWarning):
     """A sign-in mechanism that can be guessed off-line was used, as the policy asked."""
 
 
+def say_seconds(seconds: float | None) -> str:
+    """A time limit in words; without one, a wait is ended by the system."""
+    return "the system's own time limit" if seconds is None else f"{seconds:g} s"
+
+
 def printable(text: str | bytes, longest: int = 300) -> str:
     """Text from the other side, safe on a terminal and in a log: one line, controls escaped."""
     if isinstance(text, bytes):

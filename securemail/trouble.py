@@ -18,6 +18,7 @@ from .errors import (
     SecureMailError,
     TimeLimitExceeded,
     printable,
+    say_seconds,
 )
 from .policy import Limits
 from .tls.refusal import tls_error
@@ -59,7 +60,7 @@ class Trouble:
         cause = error.__context__ if isinstance(error.__context__, OSError) else error
         if isinstance(cause, TimeoutError):
             return TimeLimitExceeded(
-                f"the server said nothing for {self._limits.read:g} s, {when}.",
+                f"the server said nothing for {say_seconds(self._limits.read)}, {when}.",
                 hint="It may be overloaded; Limits(read=...) waits longer.",
                 **details,
             )

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .channel import Channel, require_verified
-from .errors import LimitExceeded, PolicyError, TimeLimitExceeded
+from .errors import LimitExceeded, PolicyError, TimeLimitExceeded, say_seconds
 from .sasl.credentials import Secret
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Incoming(io.RawIOBase):
     def _too_slow(self) -> TimeLimitExceeded:
         was = "said nothing for" if self._is_silent else "was not done with its answer after"
         return TimeLimitExceeded(
-            f"the server {was} {self._limits.read:g} s.",
+            f"the server {was} {say_seconds(self._limits.read)}.",
             hint="It may be overloaded; Limits(read=...) waits longer.",
         )
 
@@ -184,6 +184,12 @@ class Reader:
         """Move to `data` what is buffered, up to a dot alone; from where to look for that."""
         start = max(len(data) - 4, 0)  # a dot may come in pieces
         block = self._buffered.peek(1)
+        if self._raw.ran_out:  # a time-out of the caller's own: the rest of it would be misread
+            raise self._on_end(
+                TimeLimitExceeded(
+                    "the server was not done within the time-out that was set on the socket."
+                )
+            )
         if not block:
             raise EOFError
         self._require_short_lines(len(data) - data.rfind(b"\n") - 1, block)

@@ -230,6 +230,32 @@ def test_the_bounds_hold_within_a_multi_line_reply() -> None:
             reader.read_until_dot()
 
 
+def test_a_callers_timeout_within_a_message_is_a_time_out_and_no_end() -> None:
+    with pair() as (server, reader):
+        server.sendall(b"half a message\r\n")
+        reader.sock.settimeout(0.05)
+        with pytest.raises(TimeLimitExceeded, match="set on the socket"):
+            reader.read_until_dot()
+
+
+def test_the_systems_own_time_out_needs_no_limit_of_ours() -> None:
+    """Without `Limits.read` the kernel may still give up (ETIMEDOUT)."""
+
+    class GivesUp:
+        def gettimeout(self) -> None:
+            """None: it waits."""
+
+        def setsockopt(self, *_: object) -> None:
+            """Nothing to set."""
+
+        def recv_into(self, _: object) -> int:
+            raise TimeoutError(110, "Connection timed out")
+
+    reader = Reader(GivesUp(), Limits(read=None), lambda error: error)
+    with pytest.raises(TimeLimitExceeded, match="the system's own time limit"):
+        reader.readline()
+
+
 # -- over TLS, under the inherited methods
 
 GREETING = {
