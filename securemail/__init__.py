@@ -13,9 +13,15 @@ __version__ = "0.1.0"
 
 _HOME = {
     # connections
+    "POP3": "pop3",
     "POP3_SSL": "pop3",
+    "POP3_STARTTLS": "pop3",
+    "IMAP4": "imap",
     "IMAP4_SSL": "imap",
+    "IMAP4_STARTTLS": "imap",
+    "SMTP": "smtp",
     "SMTP_SSL": "smtp",
+    "SMTP_STARTTLS": "smtp",
     # what is wanted
     "TLSPolicy": "policy",
     "AuthPolicy": "policy",
@@ -116,7 +122,15 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from .errors import (
         WeakMechanismWarning as WeakMechanismWarning,
     )
-    from .imap import IMAP4_SSL as IMAP4_SSL
+    from .imap import (
+        IMAP4 as IMAP4,
+    )
+    from .imap import (
+        IMAP4_SSL as IMAP4_SSL,
+    )
+    from .imap import (
+        IMAP4_STARTTLS as IMAP4_STARTTLS,
+    )
     from .pins import Pin as Pin
     from .policy import (
         AuthPolicy as AuthPolicy,
@@ -127,7 +141,15 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from .policy import (
         TLSPolicy as TLSPolicy,
     )
-    from .pop3 import POP3_SSL as POP3_SSL
+    from .pop3 import (
+        POP3 as POP3,
+    )
+    from .pop3 import (
+        POP3_SSL as POP3_SSL,
+    )
+    from .pop3 import (
+        POP3_STARTTLS as POP3_STARTTLS,
+    )
     from .report import (
         AuthReport as AuthReport,
     )
@@ -141,7 +163,15 @@ if TYPE_CHECKING:  # the same names, for type checkers
         Vouched as Vouched,
     )
     from .sasl.credentials import Password as Password
-    from .smtp import SMTP_SSL as SMTP_SSL
+    from .smtp import (
+        SMTP as SMTP,
+    )
+    from .smtp import (
+        SMTP_SSL as SMTP_SSL,
+    )
+    from .smtp import (
+        SMTP_STARTTLS as SMTP_STARTTLS,
+    )
     from .trust.base import (
         Peer as Peer,
     )

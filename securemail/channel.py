@@ -45,5 +45,6 @@ def require_verified(channel: Channel, sock: object, **where: Any) -> None:
         f"nothing secret is sent here: {why}.",
         code="channel-not-verified",
         **{**where, "credentials_sent": False},
-        hint="Connect with one of the _SSL classes, or connect again.",
+        hint="Upgrade first (starttls, stls), or connect again with one of the _SSL or _STARTTLS "
+        "classes.",
     )

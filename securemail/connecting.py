@@ -37,11 +37,14 @@ class Endpoint(Value, kw_only=True):
     port: int
     protocol: str
 
+    def __str__(self) -> str:
+        return SecureMailError("", **self.details()).where
+
     def details(self) -> dict[str, Any]:
         """For an error: where it happened, and that no password was sent yet."""
         return {
             "host": self.host.address,
-            "port": self.port,
+            "port": self.port or None,  # 0: no TCP
             "protocol": self.protocol,
             "credentials_sent": False,
         }
@@ -223,15 +226,16 @@ def _plaintext(answer: bytes, kind: str, hint: str, endpoint: Endpoint) -> TLSEr
         f'the server answered "{words}" in clear: {kind} is spoken on this port, not TLS.',
         code="plaintext-port",
         hint=hint,
+        reasons=(words,),
         **endpoint.details(),
     )
 
 
 _GREETINGS = {
-    b"220": ("SMTP", "It expects STARTTLS. TLS from the first byte is on port 465 (SMTP_SSL)."),
+    b"220": ("SMTP", "It expects STARTTLS: use SMTP_STARTTLS here, or SMTP_SSL on port 465."),
     b"554": ("SMTP", "The server declines. TLS from the first byte is on port 465 (SMTP_SSL)."),
-    b"+OK": ("POP3", "It expects STLS. TLS from the first byte is on port 995 (POP3_SSL)."),
-    b"* ": ("IMAP", "It expects STARTTLS. TLS from the first byte is on port 993 (IMAP4_SSL)."),
+    b"+OK": ("POP3", "It expects STLS: use POP3_STARTTLS here, or POP3_SSL on port 995."),
+    b"* ": ("IMAP", "It expects STARTTLS: use IMAP4_STARTTLS here, or IMAP4_SSL on port 993."),
     b"HTTP/": ("HTTP", "This is a web server: check host and port."),
 }
 

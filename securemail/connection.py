@@ -1,4 +1,4 @@
-"""What the three protocols share: opening a verified connection, and reporting what was found.
+"""What the three protocols share: opening a connection, verified or not yet, and reporting.
 
 A protocol class adds its standard base, its capabilities and how it reads a reply.
 """
@@ -8,26 +8,36 @@ from __future__ import annotations
 import socket
 import ssl
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 from .channel import Plaintext, Verified, require_verified
 from .connecting import Deadline, Endpoint, dial, secure
-from .errors import LimitExceeded, PolicyError
+from .errors import LimitExceeded, PolicyError, TimeLimitExceeded
+from .guard import Guarded
 from .hosts import Host
+from .modes import TLS, Mode, require_port, unheard
 from .policy import AuthPolicy, Limits, TLSPolicy
+from .policy_file import ServerSettings, settings_for
 from .report import ConnectionReport
-from .signing_in import SigningIn
 from .tls.context import PolicyContext
 from .tls.gate import GatedSocket
 from .tls.verify import channel_of
 from .wire import Reader
 
+DEFAULT: Any = socket._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]
 
-class Connection(SigningIn):
+
+class Connection(Guarded):
     """Mixed in before a standard class."""
 
-    _policy: TLSPolicy | None = None
-    _context: ssl.SSLContext | None = None
+    _MODE: ClassVar[Mode]
+
+    _policy: TLSPolicy | None = None  # the caller's, else the file's
+    _context: ssl.SSLContext | None = None  # the caller's own
+    _own_auth: AuthPolicy | None = None
+    _own_server_hostname: Host | None = None
+    _own_plaintext: str | None = None
+    _settings: ServerSettings | None = None
     _server_hostname: Host | None = None
     _address: str = ""
     _reader: Reader | None = None
@@ -48,26 +58,27 @@ class Connection(SigningIn):
 
     def _open_reader(self) -> Reader:
         """The reader of the socket in use now; or the error that ended the connection."""
-        if self._ended is not None:
-            raise self._ended
+        self._raise_ended()
         if self._reader is None or self._reader.sock is not self.sock:
             self._reader = Reader(self.sock, self._limits, self._end)
         return self._reader
 
     def _expect(self) -> None:
         """A command goes out: its reply has the bounds to itself."""
+        self._raise_ended()
+        self._unheard = ""
         if self.sock is not None:
             self._open_reader().expect()
-        elif self._ended is not None:
-            raise self._ended
 
     def _end(self, error: LimitExceeded) -> LimitExceeded:
         """A bound was crossed: close, and say the same at every later verb."""
-        self._ended = type(error)(
-            error.message, code=error.code, hint=error.hint, **self._details()
+        hint = self._unheard if isinstance(error, TimeLimitExceeded) else ""
+        ended = type(error)(
+            error.message, code=error.code, hint=hint or error.hint, **self._details()
         )
+        self._ended = ended
         self._close_now()
-        return self._ended
+        return ended
 
     # -- opening
 
@@ -75,85 +86,119 @@ class Connection(SigningIn):
         self,
         *,
         policy: TLSPolicy | None,
-        context: ssl.SSLContext | None,
         auth: AuthPolicy | None,
         limits: Limits | None,
         timeout: float | None,
         server_hostname: str | None,
+        context: ssl.SSLContext | None = None,
+        plaintext: str | None = None,
     ) -> None:
         """Check and keep the arguments; nothing is connected yet."""
-        if policy is not None and context is not None:
+        if policy is not None and not isinstance(policy, TLSPolicy):
+            raise PolicyError(f"policy={policy!r} is not a TLSPolicy.", code="policy")
+        self._policy, self._own_auth = policy, auth
+        self._context = self._checked(context)
+        given = socket.getdefaulttimeout() if timeout is None or timeout is DEFAULT else timeout
+        self._limits = (limits or Limits()).with_timeout(given)
+        if server_hostname is not None:
+            self._own_server_hostname = Host.parse(server_hostname)
+        if plaintext is not None and not str(plaintext).strip():
+            raise PolicyError("plaintext= needs a reason in words.", code="plaintext")
+        self._own_plaintext = plaintext
+
+    def _checked(self, context: ssl.SSLContext | None) -> ssl.SSLContext | None:
+        """A context of the caller's own, which a policy beside it would contradict."""
+        if context is None:
+            return None
+        if self._policy is not None:
             raise PolicyError(
                 "policy= and a context were both given: only one can hold.",
                 code="policy-and-context",
                 hint="Leave the context out; the policy makes its own.",
             )
-        if policy is not None and not isinstance(policy, TLSPolicy):
-            raise PolicyError(f"policy={policy!r} is not a TLSPolicy.", code="policy")
-        if context is not None:
-            _require_safe(context)
-        elif policy is None:
-            policy = TLSPolicy()
-        self._policy, self._context = policy, context
-        self._auth, self._limits = auth or AuthPolicy(), limits or Limits()
-        if timeout is not socket._GLOBAL_DEFAULT_TIMEOUT:  # type: ignore[attr-defined]
-            self._limits = self._limits.with_timeout(timeout)
-        elif (default := socket.getdefaulttimeout()) is not None:
-            self._limits = self._limits.with_timeout(default)
-        self._server_hostname = None if server_hostname is None else Host.parse(server_hostname)
+        _require_safe(context)
+        return context
 
     def _tls_context(self) -> ssl.SSLContext:
+        """The caller's context, else that of the policy: the caller's, the file's, the default."""
         if self._context is not None:
             return self._context
-        assert self._policy is not None
-        return self._policy.ssl_context()
+        of_file = self._settings.policy if self._settings else None
+        return (self._policy or of_file or TLSPolicy()).ssl_context()
 
-    def _open(self, host: str, port: int, source_address: Any = None) -> ssl.SSLSocket:
-        """Connect, shake hands, verify. What a connection before this one proved is dropped."""
+    def _begin(self, host: str, port: int) -> None:
+        """Forget the connection before this one, and what it proved; say where to go now."""
         self._channel, self._auth_report = Plaintext("not verified yet"), None
         self._declined, self._password_sent = "", False
-        self._ended, self._reader = None, None
-        target = Host.parse(host)
-        endpoint = Endpoint(
+        self._spelled, self._asked, self._told = "", False, False
+        self._ended, self._reader, self._settings = None, None, None
+        target, number = Host.parse(host), _port_number(port)
+        require_port(number, self._MODE, type(self).__name__)
+        self._apply(settings_for(target, number))
+        self._endpoint = Endpoint(
             host=target,
             name=self._server_hostname or target,
-            port=_port_number(port),
+            port=number,
             protocol=self._PROTOCOL,
         )
-        self._endpoint = endpoint
+        self._unheard = "" if self._MODE is TLS else unheard(self._PROTOCOL)
+        if self._MODE.is_private:
+            self._tls_context()  # whatever is wrong with it is told before anything is connected
+
+    def _apply(self, settings: ServerSettings | None) -> None:
+        """What the caller gave; where he gave nothing, what the file says of this server."""
+        found = settings or ServerSettings()
+        self._settings = settings
+        self._auth = self._own_auth or found.auth or AuthPolicy()
+        self._plaintext = self._own_plaintext or found.plaintext
+        self._server_hostname = self._own_server_hostname
+        if self._server_hostname is None and found.server_hostname is not None:
+            self._server_hostname = Host.parse(found.server_hostname)
+
+    def _connected(self, source_address: Any = None) -> socket.socket:
+        """A socket to where `_begin` said; verified, where TLS is spoken from the first byte."""
+        assert self._endpoint is not None
         deadline = Deadline(self._limits.connect)
-        plain = dial(endpoint, deadline, source_address)
-        sock = secure(plain, self._tls_context(), endpoint, deadline)
+        sock = dial(self._endpoint, deadline, source_address)
+        if self._MODE is TLS:
+            sock = secure(sock, self._tls_context(), self._endpoint, deadline)
         try:
-            self._address = str(sock.getpeername()[0])
-            self._accept(sock, endpoint)
+            self._accept(sock)
         except BaseException:
             sock.close()
             raise
         return sock
 
-    def _accept(self, sock: ssl.SSLSocket, endpoint: Endpoint) -> None:
-        """From the verified socket to the channel; then, with the verdict made, its warnings."""
+    def _accept(self, sock: socket.socket) -> None:
+        """What `sock` is, and its limits; with the verdict made, its warnings."""
+        assert self._endpoint is not None
         sock.settimeout(self._limits.read)
-        self._channel = channel_of(sock, endpoint.name)
-        require_verified(self._channel, sock)
+        self._address = _address_of(sock)
+        self._channel = channel_of(sock, self._endpoint.name)
+        if isinstance(sock, ssl.SSLSocket):
+            require_verified(self._channel, sock)
         if isinstance(sock, GatedSocket):
             sock.tell()
-        _log(self.report)
+        if isinstance(self._channel, Verified) or not self._MODE.is_private:
+            _log(self.report)
 
     @property
     def report(self) -> ConnectionReport:
         """What was found on this connection, so far; also after a sign-in and after its end."""
         if self._endpoint is None:
             raise PolicyError("there is no connection to report on.", code="not-connected")
-        tls = self._channel.report if isinstance(self._channel, Verified) else None
+        channel = self._current_channel()
+        tls = channel.report if isinstance(channel, Verified) else None
+        uses_file = self._settings is not None and self._context is None and self._policy is None
         return ConnectionReport(
-            protocol=self._PROTOCOL,
+            protocol=self._endpoint.protocol,
             host=self._endpoint.host.address,
             port=self._endpoint.port,
             address=self._address,
             tls=tls,
             auth=self._auth_report,
+            plaintext=self._plaintext if tls is None else None,
+            policy_file=self._settings.source if uses_file and self._settings else None,
         )
 
 
@@ -177,6 +222,11 @@ def _port_number(port: object) -> int:
     if not isinstance(number, int) or not 0 < number < 65536:
         raise PolicyError(f"the port {port!r} is not a number from 1 to 65535.", code="port")
     return number
+
+
+def _address_of(sock: socket.socket) -> str:
+    peer = sock.getpeername()
+    return str(peer if isinstance(peer, (str, bytes)) else peer[0])
 
 
 def _log(report: ConnectionReport) -> None:

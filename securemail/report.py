@@ -114,6 +114,8 @@ class ConnectionReport(Value, kw_only=True):
     address: str
     tls: TLSReport | None = None
     auth: AuthReport | None = None
+    plaintext: str | None = None  # why mail was allowed to travel in clear
+    policy_file: str | None = None  # where SECUREMAIL_POLICY says so
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
@@ -124,6 +126,8 @@ class ConnectionReport(Value, kw_only=True):
             "address": self.address,
             "tls": self.tls.as_dict() if self.tls else None,
             "auth": self.auth.as_dict() if self.auth else None,
+            "plaintext": self.plaintext,
+            "policy_file": self.policy_file,
         }
 
     def line(self) -> str:
@@ -138,6 +142,10 @@ class ConnectionReport(Value, kw_only=True):
         rows = [("server", f"{self._where} ({self.protocol}), at {self.address}")]
         rows += self.tls.lines() if self.tls else [("TLS", "none: everything travels in clear")]
         rows.append(("sign-in", str(self.auth) if self.auth else "none so far"))
+        if self.plaintext:
+            rows.append(("in clear", f"mail, because: {self.plaintext}"))
+        if self.policy_file:
+            rows.append(("policy", self.policy_file))
         return rows
 
     def __str__(self) -> str:

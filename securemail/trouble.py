@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 from .connecting import Endpoint
 from .errors import (
     ConnectReset,
-    LimitExceeded,
     ProtocolViolation,
     SecureMailError,
     TimeLimitExceeded,
@@ -41,11 +40,17 @@ class Trouble:
     _limits: Limits = Limits()
     _endpoint: Endpoint | None = None
     _password_sent: bool = False  # on this connection, in whatever form
-    _ended: LimitExceeded | None = None  # what ended the connection: later verbs raise it too
+    _ended: Exception | None = None  # what ended the connection: later verbs raise it too
+    _unheard: str = ""  # what a silent server may be waiting for; until something was said to it
 
     def _close_now(self) -> None:
         """Close without a word to the server."""
         raise NotImplementedError
+
+    def _raise_ended(self) -> None:
+        """Raise the error that ended the connection, if one did."""
+        if self._ended is not None:
+            raise self._ended.with_traceback(None)  # else each time would add to the last one's
 
     def _details(self) -> dict[str, Any]:
         """For an error: where, and whether the password was sent."""
@@ -61,7 +66,7 @@ class Trouble:
         if isinstance(cause, TimeoutError):
             return TimeLimitExceeded(
                 f"the server said nothing for {say_seconds(self._limits.read)}, {when}.",
-                hint="It may be overloaded; Limits(read=...) waits longer.",
+                hint=self._unheard or "It may be overloaded; Limits(read=...) waits longer.",
                 **details,
             )
         ended = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
@@ -70,7 +75,8 @@ class Trouble:
         return self._LOST(
             f"the server hung up {when}.",
             number=getattr(cause, "errno", None),
-            hint="It may be overloaded, or refuse this computer; look into its log.",
+            hint=self._unheard
+            or "It may be overloaded, or refuse this computer; look into its log.",
             **details,
         )
 

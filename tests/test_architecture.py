@@ -29,12 +29,18 @@ LAYERS: dict[str, float] = {
     "trust": 2.2,  # who is believed
     "tls": 2.5,  # enforce; makes a channel, asks the trust store
     "sasl": 2.5,  # prove
+    "modes": 2.8,  # how a connection becomes private
     "policy": 3.0,
+    "policy_file": 3.5,  # SECUREMAIL_POLICY
     "wire": 4.0,
     "connecting": 4.05,  # opens sockets
     "trouble": 4.1,  # what failed, as errors of ours
     "signing_in": 4.2,  # choose, exchange, record
+    "guard": 4.25,  # what may be said over what
     "connection": 4.3,  # opening and reporting: what the three protocols share
+    "upgrading": 4.35,  # STARTTLS
+    "standard_names": 4.4,  # a module of ours in the place of a standard one
+    "python311": 4.4,  # its signatures
     "pop3": 4.5,
     "imap": 4.5,
     "smtp": 4.5,

@@ -27,7 +27,7 @@ from securemail import (
     TLSPolicy,
 )
 from securemail.errors import SecureMailError
-from securemail.pop3 import _split
+from securemail.pop3.lines import _split
 from securemail.wire import Reader, require_line
 from servers.pki import PKI
 from servers.recording import Conversation, RecordingServer

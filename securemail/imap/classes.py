@@ -1,0 +1,202 @@
+"""The three classes: how each becomes private."""
+
+# The standard classes are described for type checkers as they are in one Python, without ours.
+# mypy: disable-error-code="misc, override, unused-ignore"
+# pyright: reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false
+
+from __future__ import annotations
+
+import imaplib
+import ssl
+import sys
+from typing import Any
+
+from ..modes import CLEAR, STARTTLS, TLS
+from ..policy import AuthPolicy, Limits, TLSPolicy
+from .lines import STANDARD
+from .sign_in import IMAP4SignIn
+
+if sys.version_info < (3, 12):
+    from .. import python311
+
+_PORT, _SSL_PORT = 143, 993
+_IMAPLIB: Any = imaplib  # with the names that type checkers do not know
+
+# Debug of this module, where a script sets it as it did in the standard one.
+_OURS = sys.modules[__package__]  # type: ignore[index]
+
+
+class IMAP4(IMAP4SignIn, imaplib.IMAP4):
+    """An `imaplib.IMAP4`: in clear until `starttls()`. Nothing secret is sent before that, and
+    mail is neither asked for nor sent unless `plaintext` says why.
+
+    The standard arguments, and: `policy` (a `TLSPolicy`; none given means the one that
+    `SECUREMAIL_POLICY` names, else `TLSPolicy()`), `auth` (an `AuthPolicy`), `limits` (`Limits`;
+    `timeout`, in seconds, sets both of them), `server_hostname` (the name that the certificate
+    must be for, where it is not `host`), and `plaintext` (a reason, which also lets a server sign
+    you in by PREAUTH).
+
+    Raises `ConnectFailed`, `TimeLimitExceeded`, `LimitExceeded`, `ProtocolViolation`,
+    `UpgradeRefused` (PREAUTH), and `PolicyError` before anything is connected.
+    """
+
+    _MODE = CLEAR
+    _PROTOCOL = "IMAP"
+    _UPGRADED = "IMAP with STARTTLS"
+    _VERB = "STARTTLS"
+
+    def __init__(
+        self,
+        host: str = "",
+        port: int = _PORT,
+        timeout: float | None = None,
+        *,
+        policy: TLSPolicy | None = None,
+        auth: AuthPolicy | None = None,
+        limits: Limits | None = None,
+        server_hostname: str | None = None,
+        plaintext: str | None = None,
+    ) -> None:
+        self._settle(
+            policy=policy,
+            auth=auth,
+            limits=limits,
+            timeout=timeout,
+            server_hostname=server_hostname,
+            plaintext=plaintext,
+        )
+        self._start(host, port, timeout)
+
+    def _start(self, host: str, port: int, timeout: float | None) -> None:
+        with self._opening():
+            STANDARD.__init__(self, host, port, timeout)
+            if self._MODE is STARTTLS:
+                self._upgrade()
+
+    def open(self, host: str = "", port: int = _PORT, timeout: float | None = None) -> None:
+        """Connect to `host` (none: localhost)."""
+        self.debug = self.debug or _OURS.__dict__.get("Debug", 0)
+        STANDARD.open(self, host, port, timeout)
+
+    # -- the upgrade
+
+    def starttls(self, ssl_context: ssl.SSLContext | None = None) -> tuple[str, list[Any]]:
+        """Upgrade to verified TLS (RFC 9051, 6.2.1). Returns the server's reply.
+
+        Raises `UpgradeRefused`, `TLSError`, `CertificateRejected`, `PinMismatch`,
+        `TimeLimitExceeded`, `ConnectFailed`; the connection is closed then, and every later verb
+        raises the same. An `ssl_context` must verify (`CERT_REQUIRED`, `check_hostname`).
+        """
+        if self._tls_established or self._MODE is TLS:
+            raise self.abort("TLS session already established")
+        reply: tuple[str, list[Any]] = self._upgrade(ssl_context)
+        return reply
+
+    def _offers_upgrade(self) -> bool:
+        return "STARTTLS" in self.capabilities
+
+    def _ask_upgrade(self) -> tuple[str, list[Any]]:
+        try:
+            kind, data = self._simple_command("STARTTLS")
+        except self.error as error:
+            if isinstance(error, self.abort):
+                raise
+            raise self._declined_upgrade(str(error)) from None
+        if kind != "OK":
+            raise self._declined_upgrade(data[-1])
+        return self._untagged_response(kind, data, "STARTTLS")  # type: ignore[no-any-return]
+
+    def _forget(self) -> None:
+        self._tls_established = True
+        self.welcome, self.continuation_response, self.literal = b"", b"", None
+        self.capabilities, self.untagged_responses, self.tagged_commands = (), {}, {}
+        self.is_readonly, self.mo = False, None
+        self._mode_ascii()
+        self.__dict__.update(_cmd_log={}, _cmd_log_idx=0)
+        self.__dict__.update(_readbuf=[], _idle_responses=[])  # Python 3.14
+
+    def _ask_again(self) -> None:
+        self._get_capabilities()
+        versions = [v for v in _IMAPLIB.AllowedVersions if v in self.capabilities]
+        if not versions:
+            raise self.error("server not IMAP4 compliant")
+        self.PROTOCOL_VERSION = versions[0]
+
+
+class IMAP4_SSL(IMAP4, imaplib.IMAP4_SSL):
+    """An `imaplib.IMAP4_SSL` whose server is verified before anything is said.
+
+    The standard arguments, and: `policy`, `auth`, `limits` and `server_hostname` as `IMAP4` has
+    them. An `ssl_context` of your own must verify, and excludes `policy`.
+
+    Raises `ConnectFailed`, `TLSError`, `CertificateRejected`, `PinMismatch`, `TimeLimitExceeded`,
+    `ProtocolViolation`, and `PolicyError` before anything is connected.
+    """
+
+    _MODE = TLS
+    _PROTOCOL = _UPGRADED = "IMAP over TLS"
+
+    def __init__(
+        self,
+        host: str = "",
+        port: int = _SSL_PORT,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        timeout: float | None = None,
+        policy: TLSPolicy | None = None,
+        auth: AuthPolicy | None = None,
+        limits: Limits | None = None,
+        server_hostname: str | None = None,
+    ) -> None:
+        self._settle(
+            policy=policy,
+            context=ssl_context,
+            auth=auth,
+            limits=limits,
+            timeout=timeout,
+            server_hostname=server_hostname,
+        )
+        self._start(host, port, timeout)
+
+    if sys.version_info < (3, 12):
+        __init__ = python311.imap4_ssl(__init__)
+
+    def open(self, host: str = "", port: int = _SSL_PORT, timeout: float | None = None) -> None:
+        """Connect to `host` (none: localhost) and verify it."""
+        super().open(host, port, timeout)
+
+    def _begin(self, host: str, port: int) -> None:
+        super()._begin(host, port)
+        self.ssl_context = self._tls_context()
+
+
+class IMAP4_STARTTLS(IMAP4):
+    """IMAP that is upgraded by STARTTLS inside of the constructor: what you get is verified.
+
+    The arguments of `IMAP4_SSL`, with port 143. Raises what that raises, and `UpgradeRefused`.
+    """
+
+    _MODE = STARTTLS
+    _PROTOCOL = "IMAP with STARTTLS"
+
+    def __init__(
+        self,
+        host: str = "",
+        port: int = _PORT,
+        timeout: float | None = None,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        policy: TLSPolicy | None = None,
+        auth: AuthPolicy | None = None,
+        limits: Limits | None = None,
+        server_hostname: str | None = None,
+    ) -> None:
+        self._settle(
+            policy=policy,
+            context=ssl_context,
+            auth=auth,
+            limits=limits,
+            timeout=timeout,
+            server_hostname=server_hostname,
+        )
+        self._start(host, port, timeout)

@@ -1,0 +1,25 @@
+"""The errors of IMAP: ours, and the standard module's as well."""
+
+from __future__ import annotations
+
+import imaplib
+
+from ..errors import AuthenticationFailed, ConnectFailed, ConnectReset, ProtocolViolation
+
+
+class IMAP4ProtocolViolation(ProtocolViolation, imaplib.IMAP4.abort):
+    """The server broke the protocol; also an `IMAP4.abort`."""
+
+
+class IMAP4ConnectionLost(ConnectReset, imaplib.IMAP4.abort):
+    """The server hung up; also an `IMAP4.abort`."""
+
+
+class IMAP4Unavailable(ConnectFailed, imaplib.IMAP4.error):
+    """The server greeted with BYE; also an `IMAP4.error`."""
+
+    code = "unavailable"
+
+
+class IMAP4AuthenticationFailed(AuthenticationFailed, imaplib.IMAP4.error):
+    """The server declined; also an `IMAP4.error`, with the reply as `args[0]`."""

@@ -1,0 +1,277 @@
+"""IMAP on the wire: lines and literals in, within bounds; commands out, guarded."""
+
+from __future__ import annotations
+
+import imaplib
+import re
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from ..channel import Verified
+from ..errors import LimitExceeded, PolicyError, UpgradeRefused, printable
+from ..guard import Commands, first_word
+from ..sasl.credentials import Secret
+from ..signing_in import Reply
+from ..upgrading import Upgrading
+from ..wire import CRLF, require_line, send_secret
+from .errors import (
+    IMAP4AuthenticationFailed,
+    IMAP4ConnectionLost,
+    IMAP4ProtocolViolation,
+    IMAP4Unavailable,
+)
+
+STANDARD: Any = imaplib.IMAP4  # captured: a program may put something else there later
+
+_LITERAL = re.compile(rb"\{(?P<size>[0-9]+)\+?\}\r?\n\Z")  # RFC 9051, 4.3
+_ANNOUNCED = re.compile(rb"\{[0-9]+\+?\}\Z")  # at the end of a command: what follows is its text
+
+
+class IMAP4Lines(Upgrading):
+    """Mixed in before the standard class, under its verbs."""
+
+    _COMMANDS: ClassVar[Commands] = Commands(
+        secret=frozenset({"LOGIN", "AUTHENTICATE"}),
+        neutral=frozenset({"CAPABILITY", "STARTTLS", "NOOP", "LOGOUT", "ID"}),
+    )
+    _VIOLATION = IMAP4ProtocolViolation
+    _AUTH_FAILED = IMAP4AuthenticationFailed
+    _LOST = IMAP4ConnectionLost
+    _STANDARD_ERROR = imaplib.IMAP4.error
+    # of the standard class
+    tagged_commands: dict[bytes, Any]
+    untagged_responses: dict[str, list[Any]]
+    _new_tag: Callable[[], bytes]
+    _get_response: Callable[[], Any]
+    _mesg: Callable[[str], None]
+    continuation_response: bytes
+    literal: Any
+    state: str
+    debug: int
+    error: type[Exception]
+    abort: type[Exception]
+    host: str
+    port: int
+    _encoding: str
+
+    _within: bool = False  # a command of the standard class, which has been admitted
+    _tag: bytes | None = None  # of the sign-in under way
+
+    def _create_socket(self, timeout: float | None) -> socket.socket:
+        self._begin(self.host or "localhost", self.port)
+        sys.audit("imaplib.open", self, self.host, self.port)
+        return self._connected()
+
+    # -- writing
+
+    def _command(self, name: str, *args: Any) -> bytes:
+        hidden = Secret((name, *args))
+        del args
+        self._raise_ended()
+        self._refuse_preauth()
+        word = first_word(name)
+        # A command of the wrong state is refused below, in the standard words.
+        is_known = self.state in imaplib.Commands.get(name, ())
+        if is_known and self._admit(word) == "secret":
+            return self._spell(word, hidden)
+        self._require_plain(hidden, ends=self.literal is None)
+        self._within = True
+        try:
+            with self._what_ended_it():
+                tag: bytes = STANDARD._command(self, *hidden.reveal())
+        finally:
+            self._within = False
+        return tag
+
+    def _spell(self, word: str, command: Secret) -> bytes:
+        """A sign-in that the caller spells himself: sent by us, so that nothing keeps it."""
+        if self.literal is not None:
+            self.literal = None
+            raise PolicyError(
+                f"{word} with a literal is not sent.",
+                code="credentials-malformed",
+                hint="Use login(user, password), or authenticate(mechanism, callable).",
+            )
+        line, tag = _joined(command, self._encoding), self._new_tag()
+        shown = f"{tag.decode()} {self._begin_spelled(word)}"
+        self._write_spelled(Secret(tag + b" " + line.reveal()), shown)
+        return tag
+
+    def _require_plain(self, command: Secret, *, ends: bool) -> None:
+        """No line break or NUL in any argument; and nothing at the end that would make the server
+        take the next command for this one's text."""
+        octets = b""
+        for part in command.reveal():
+            if isinstance(part, (str, bytes)):
+                octets = part.encode("utf-8", "replace") if isinstance(part, str) else part
+                require_line(octets)
+        if ends and _ANNOUNCED.search(octets):
+            raise PolicyError(
+                "a command ends in {…}, which announces a literal (RFC 9051, 4.3).",
+                code="line-break",
+                hint="Quote it; the next command would be taken for its text.",
+            )
+
+    def _command_complete(self, name: str, tag: Any) -> Any:
+        with self._what_ended_it():
+            kind, data = STANDARD._command_complete(self, name, tag)
+        if self._COMMANDS.kind(first_word(name)) == "secret":
+            self._spelled_is_answered("success" if kind == "OK" else "refusal", _words(data[-1]))
+        return kind, data
+
+    def send(self, data: Any) -> None:
+        """Send `data` as it is, guarded like a command; raises the error that ended the
+        connection, if one did."""
+        self._expect()
+        if not self._within:
+            data = Secret(data)
+            if self._admit_all(self._commands_in(data.reveal())):
+                self._write_spelled(Secret(data.reveal().removesuffix(CRLF)))
+                return
+            data = data.reveal()
+        self._send_now(data)
+
+    def _send_now(self, data: Any) -> None:
+        STANDARD.send(self, data)
+
+    def _commands_in(self, data: bytes) -> list[str]:
+        """The word after each tag; once signed in, all is content: mail, or IDLE's DONE."""
+        if self.state != "NONAUTH":
+            return [""]
+        return [first_word(line.partition(b" ")[2][:80]) for line in data.splitlines()] or [""]
+
+    def _write_secret(self, line: Secret, shown: str) -> None:
+        if self._tag is None:  # the first line of a command has a tag, responses have none
+            tag: bytes = self._new_tag()
+            self._tag = tag
+            line = Secret(tag + b" " + line.reveal())
+            shown = f"{tag.decode()} {shown}"
+        self._write_spelled(line, shown)
+
+    def _write_spelled(self, line: Secret, shown: str = "<secret>") -> None:
+        if __debug__ and self.debug >= 4:
+            self._mesg(f"> {shown}")
+        sys.audit("imaplib.send", self, shown.encode())
+        self._expect()
+        send_secret(self._channel, self.sock, line)
+
+    # -- reading
+
+    def read(self, size: int) -> bytes:
+        """`size` octets of a literal."""
+        return self._open_reader().read(size)
+
+    def readline(self) -> bytes:
+        """A line of a response, with its end."""
+        line = self._open_reader().readline()
+        if (announced := _LITERAL.search(line)) and not self._fits(announced["size"]):
+            raise self._end(
+                LimitExceeded(
+                    f"the server announced a literal of more octets than {self._limits.literal:,}.",
+                    code="limit-literal",
+                    hint="Limits(literal=...) allows more.",
+                )
+            )
+        return line
+
+    def _fits(self, digits: bytes) -> bool:
+        # By length first: int() refuses thousands of digits, with an error of its own.
+        return len(digits) <= len(str(self._limits.literal)) and int(digits) <= self._limits.literal
+
+    def _read_reply(self) -> Reply:
+        assert self._tag is not None
+        while self.tagged_commands[self._tag] is None:
+            if self._get_response() is None:  # a continuation
+                return Reply("challenge", self.continuation_response)
+            if self.state == "LOGOUT" or "BYE" in self.untagged_responses:
+                raise EOFError("BYE")
+        kind, data = self.tagged_commands.pop(self._tag)
+        self._tag = None
+        return Reply("success" if kind == "OK" else "refusal", data[-1], data[-1])
+
+    # -- what is said in clear
+
+    def _connect(self) -> None:
+        STANDARD._connect(self)
+        self._refuse_preauth()
+
+    def _refuse_preauth(self) -> None:
+        """`PREAUTH` in clear: the state in which nobody can ask for TLS any more, and whose mail
+        it is anybody's guess (RFC 9051, 11.1)."""
+        if "PREAUTH" not in self.untagged_responses or self._plaintext is not None:
+            return
+        if not isinstance(self._current_channel(), Verified):
+            raise UpgradeRefused(
+                "the server says PREAUTH in clear: signed in already, so that TLS cannot be asked "
+                "for. It may not be your server.",
+                code="preauth",
+                hint="Use IMAP4_SSL. Where something else keeps the connection private (ssh, say): "
+                'plaintext="why", which warns.',
+                **{**self._details(), "credentials_sent": False},
+            )
+
+    # -- trouble
+
+    @contextmanager
+    def _what_ended_it(self) -> Iterator[None]:
+        """The standard module makes an abort of every error; ours come out as they were."""
+        try:
+            yield
+        except self.abort:
+            self._raise_ended()
+            raise
+
+    def shutdown(self) -> None:
+        """Close; nothing to do where a bound that was crossed has closed it."""
+        if self.sock is not None:
+            STANDARD.shutdown(self)
+
+    def _is_end(self, error: Exception) -> bool:
+        # Also as "command: CAPABILITY => socket error: EOF", and with half a line quoted; one that
+        # ends in LF alone is a whole line, and a wrong one.
+        said = re.sub(r"^command: [A-Z]+ => ", "", str(error))
+        whole = said.rstrip("'\"").endswith("\\n")
+        is_abort = isinstance(error, imaplib.IMAP4.abort)
+        return is_abort and said.startswith("socket error: ") and not whole
+
+    def _not_spoken(self, error: Exception) -> Exception:
+        bye = self.untagged_responses.get("BYE")
+        if bye and isinstance(error, imaplib.IMAP4.error):
+            return IMAP4Unavailable(
+                f'the server declines: "{printable(_words(bye[-1]))}".',
+                hint="Try again later, or ask its administrator.",
+                **self._details(),
+            )
+        return super()._not_spoken(error)
+
+    def _close_now(self) -> None:
+        self.state = "LOGOUT"
+        for name in ("_file", "_imaplib_file", "sock"):  # a file, of 3.14, holds the socket open
+            held = self.__dict__.get(name)
+            if held is not None:
+                held.close()
+        self.sock = None
+        self._reader = None
+
+
+def _joined(command: Secret, encoding: str) -> Secret:
+    """A command's line, as the standard class writes it."""
+    parts = [part for part in command.reveal() if part is not None]
+    try:
+        octets = [part.encode(encoding) if isinstance(part, str) else part for part in parts]
+        return Secret(b" ".join(octets))
+    except UnicodeEncodeError:
+        pass
+    # Outside of the handler: that error has the secret on it.
+    raise PolicyError(
+        f"a sign-in cannot be written as {encoding}.",
+        code="encoding",
+        hint="Use login(user, password), which takes any text.",
+    )
+
+
+def _words(data: Any) -> bytes:
+    return data if isinstance(data, bytes) else b""

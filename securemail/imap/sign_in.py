@@ -1,0 +1,90 @@
+"""Signing in by IMAP: SASL (RFC 9051, 6.2.2; SASL-IR, RFC 4959), and the LOGIN command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from ..sasl.callers import Callers
+from ..sasl.choose import Offer
+from ..sasl.cram_md5 import CramMD5
+from ..sasl.credentials import Password, Secret
+from ..sasl.exchange import Dialect
+from ..signing_in import Reply
+from .lines import IMAP4Lines
+
+
+class IMAP4SignIn(IMAP4Lines):
+    """The verbs that sign in."""
+
+    _DIALECT: ClassVar[Dialect] = Dialect("AUTHENTICATE")
+
+    capabilities: tuple[str, ...]
+
+    def authenticate(
+        self,
+        mechanism: Password | str,
+        authobject: Callable[[bytes], bytes | None] | None = None,
+    ) -> tuple[str, list[Any]]:
+        """Sign in by the best way both sides know (`AuthPolicy`): SASL, else the LOGIN command.
+
+        Takes credentials, or the standard pair of a mechanism's name and a callable. Returns what
+        `login` does. Raises `CredentialsRefused` (nothing was sent) and
+        `IMAP4AuthenticationFailed`; either ends the attempt, nothing weaker follows.
+        """
+        self._require_state("AUTHENTICATE")
+        if authobject is not None and isinstance(mechanism, str):
+            brought = Callers(mechanism.upper(), authobject)
+            reply = self._sign_in_by(brought.name, lambda: self._run(brought), None)
+        else:
+            reply = self._sign_in(mechanism)  # type: ignore[arg-type]
+        return self._signed_in(reply)
+
+    def login(self, user: str, password: str) -> tuple[str, list[Any]]:
+        """`authenticate(Password(user, password))`."""
+        password = Secret(password)  # type: ignore[assignment]
+        return self.authenticate(Password(user, password))
+
+    def login_cram_md5(self, user: str, password: str) -> tuple[str, list[Any]]:
+        """Sign in by CRAM-MD5 (RFC 2195), which can be guessed off-line. Only over a verified
+        channel, and never chosen by itself: to call this is to ask for it."""
+        password = Secret(password)  # type: ignore[assignment]
+        credentials = Password(user, password)
+        self._require_state("AUTHENTICATE")
+        mechanism = CramMD5(credentials)
+        reply = self._sign_in_by(mechanism.name, lambda: self._run(mechanism), credentials)
+        return self._signed_in(reply)
+
+    def _signed_in(self, reply: Reply) -> tuple[str, list[Any]]:
+        self.state = "AUTH"
+        return "OK", [reply.raw]
+
+    def _require_state(self, command: str) -> None:
+        self._raise_ended()
+        if self.state != "NONAUTH":
+            raise self.error(f"command {command} illegal in state {self.state}")
+
+    def _offer(self) -> Offer:
+        names = [name.upper() for name in self.capabilities]
+        mechanisms = tuple(n.removeprefix("AUTH=") for n in names if n.startswith("AUTH="))
+        if "LOGINDISABLED" in names:
+            return Offer(mechanisms=mechanisms, no_command="the server says LOGINDISABLED")
+        return Offer(mechanisms=mechanisms, command="LOGIN")
+
+    def _initial_response(self) -> bool:
+        return "SASL-IR" in self.capabilities
+
+    def _command_sign_in(self, password: Password) -> Reply:
+        user, secret = _quote(password.user.encode()), _quoted(password.password)
+        self._password_sent = True
+        self._write_secret(Secret(b"LOGIN " + user + b" " + secret.reveal()), "LOGIN <secret>")
+        return self._read_verdict()
+
+
+def _quoted(secret: Secret) -> Secret:
+    return Secret(_quote(secret.reveal()))
+
+
+def _quote(text: bytes) -> bytes:
+    """A quoted string (RFC 9051, 4.3); line breaks are refused before and by the line writer."""
+    return b'"' + text.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'

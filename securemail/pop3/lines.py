@@ -1,0 +1,178 @@
+"""POP3 on the wire: lines in, within bounds; lines out, guarded."""
+
+from __future__ import annotations
+
+import poplib
+import socket
+import sys
+from typing import Any, ClassVar
+
+from ..errors import LimitExceeded, PolicyError, printable
+from ..guard import Commands, first_word
+from ..sasl.credentials import Secret
+from ..signing_in import Reply
+from ..upgrading import Upgrading
+from ..wire import require_line, send_secret
+from .errors import (
+    POP3AuthenticationFailed,
+    POP3ConnectionLost,
+    POP3ProtocolViolation,
+    POP3Unavailable,
+    is_refusal,
+)
+
+STANDARD: Any = poplib.POP3  # captured: a program may put something else there later
+
+_LONGEST_STATUS = 2048  # octets; the standard module's bound
+
+
+class POP3Lines(Upgrading):
+    """Mixed in before the standard class, under its verbs."""
+
+    _COMMANDS: ClassVar[Commands] = Commands(
+        secret=frozenset({"USER", "PASS", "APOP", "RPOP", "AUTH"}),
+        neutral=frozenset({"CAPA", "STLS", "NOOP", "QUIT", "UTF8", "LANG"}),
+    )
+    _VIOLATION = POP3ProtocolViolation
+    _AUTH_FAILED = POP3AuthenticationFailed
+    _LOST = POP3ConnectionLost
+    _STANDARD_ERROR = poplib.error_proto
+    # of the standard class
+    _debugging: int = 0
+    encoding: str
+    host: str
+    port: int
+
+    def _create_socket(self, timeout: float | None) -> socket.socket:
+        self._begin(self.host, self.port)
+        return self._connected()
+
+    # -- writing
+
+    def _putcmd(self, line: str) -> None:
+        line = Secret(line)  # type: ignore[assignment]
+        if self._kind(first_word(line.reveal())) == "secret":  # type: ignore[attr-defined]
+            self._putline(_encoded(line, self.encoding))
+        else:
+            STANDARD._putcmd(self, line.reveal())  # type: ignore[attr-defined]
+
+    def _putline(self, line: bytes | Secret) -> None:
+        line = line if isinstance(line, Secret) else Secret(line)
+        command = first_word(line.reveal())
+        if self.sock is None and self._ended is None:
+            raise self._LOST("there is no connection any more.", hint="Make a new one.")
+        if self._admit(command) == "secret":
+            return self._write_secret(line, self._begin_spelled(command))
+        require_line(line.reveal())
+        self._expect()
+        STANDARD._putline(self, line.reveal())
+        return None
+
+    def _write_secret(self, line: Secret, shown: str) -> None:
+        if self._debugging:
+            print("*cmd*", repr(shown))  # noqa: T201 - as the standard module does
+        sys.audit("poplib.putline", self, shown.encode())
+        self._expect()
+        send_secret(self._channel, self.sock, line)
+
+    # -- reading
+
+    def _getline(self) -> tuple[bytes, int]:
+        """A line without its end, and its octets with it."""
+        line = self._open_reader().readline()
+        if self._debugging > 1:
+            print("*get*", repr(line))  # noqa: T201 - as the standard module does
+        if not line:
+            raise poplib.error_proto("-ERR EOF")
+        return _without_end(line), len(line)
+
+    def _getresp(self) -> bytes:
+        """A status line (RFC 1939, 3): short, where a line of a message need not be."""
+        answer, octets = self._getline()
+        if octets > _LONGEST_STATUS:
+            raise self._end(
+                LimitExceeded(
+                    f"the server sent a status line of more than {_LONGEST_STATUS:,} octets.",
+                    code="limit-line",
+                    hint="RFC 1939 allows 512: is this a POP3 server?",
+                )
+            )
+        if self._debugging > 1:
+            print("*resp*", repr(answer))  # noqa: T201 - as the standard module does
+        self._spelled_is_answered(_kind_of(answer), answer)
+        if not answer.startswith(b"+"):
+            raise poplib.error_proto(answer)
+        return answer
+
+    def _getlongresp(self) -> tuple[bytes, list[bytes], int]:
+        """A status line and the lines after it, dots unstuffed (RFC 1939, 3)."""
+        answer = self._getresp()
+        try:
+            text = self._open_reader().read_until_dot()
+        except EOFError:
+            raise poplib.error_proto("-ERR EOF") from None
+        lines, stuffed = _split(text)
+        return answer, lines, len(text) - stuffed
+
+    def _read_reply(self) -> Reply:
+        line, _ = self._getline()
+        kind = _kind_of(line)
+        if kind == "challenge":
+            return Reply(kind, line[2:])
+        if kind == "success" or line.startswith(b"-"):
+            return Reply(kind, line, line)
+        raise self._not_spoken(poplib.error_proto(line))
+
+    # -- trouble
+
+    def _is_end(self, error: Exception) -> bool:
+        return isinstance(error, poplib.error_proto) and error.args == ("-ERR EOF",)
+
+    def _not_spoken(self, error: Exception) -> Exception:
+        if is_refusal(error):
+            return POP3Unavailable(
+                f'the server declines: "{printable(error.args[0])}".',
+                hint="Try again later, or ask its administrator.",
+                **self._details(),
+            )
+        return super()._not_spoken(error)
+
+    def _close_now(self) -> None:
+        if getattr(self, "sock", None) is not None:
+            STANDARD.close(self)
+
+
+def _kind_of(line: bytes) -> str:
+    """Success, challenge (RFC 5034, 4) or refusal."""
+    if line.startswith(b"+OK"):
+        return "success"
+    return "challenge" if line == b"+" or line.startswith(b"+ ") else "refusal"
+
+
+def _encoded(line: Any, encoding: str) -> Secret:
+    try:
+        return Secret(line.reveal().encode(encoding))
+    except UnicodeEncodeError:
+        pass
+    # Outside of the handler: that error has the whole line on it.
+    raise PolicyError(f"a command cannot be written as {encoding}.", code="encoding")
+
+
+def _split(text: bytes) -> tuple[list[bytes], int]:
+    """The lines of a multi-line reply, and how many had a dot stuffed before them."""
+    if text.count(b"\r\n") == text.count(b"\n"):
+        lines = text.split(b"\r\n")[:-1]
+        if b"\n.." not in text and not text.startswith(b".."):
+            return lines, 0
+    else:
+        lines = [_without_end(line + b"\n") for line in text.split(b"\n")[:-1]]
+    stuffed = sum(line.startswith(b"..") for line in lines)
+    return [line[1:] if line.startswith(b"..") else line for line in lines], stuffed
+
+
+def _without_end(line: bytes) -> bytes:
+    """A line ends in LF, mostly with a CR before it; the standard module knows one at the start
+    as well."""
+    if line.endswith(b"\r\n"):
+        return line[:-2]
+    return line[1:-1] if line.startswith(b"\r") else line[:-1]

@@ -1,0 +1,129 @@
+"""Signing in by POP3: SASL (RFC 5034), USER and PASS, APOP (RFC 1939, 7)."""
+
+from __future__ import annotations
+
+import poplib
+import re
+from typing import Any, ClassVar
+
+from ..errors import ProtocolViolation
+from ..report import AuthReport
+from ..sasl.choose import Offer
+from ..sasl.credentials import Password, Secret
+from ..sasl.exchange import Dialect
+from ..signing_in import Reply
+from .errors import is_refusal
+from .lines import POP3Lines
+
+# RFC 5322, 3.6.4: a msg-id, in printable ASCII. A server that may choose other octets can learn a
+# password from digests (CVE-2007-1558).
+_TIMESTAMP = re.compile(rb"\+OK[^<]*(<[!-;=?A-~]+@[!-;=?A-~]+>)")
+
+
+class POP3SignIn(POP3Lines):
+    """The verbs that sign in."""
+
+    _DIALECT: ClassVar[Dialect] = Dialect("AUTH", longest=255)  # RFC 5034, 4
+
+    _user: str | None = None  # whom USER named
+    welcome: bytes
+    capa: Any
+
+    def authenticate(self, credentials: Password) -> bytes:
+        """Sign in by the best way both sides know (`AuthPolicy`): SASL, else USER and PASS.
+
+        Returns the server's reply, as `pass_` does. Raises `CredentialsRefused` (nothing was
+        sent) and `POP3AuthenticationFailed`; either ends the attempt, nothing weaker follows.
+        """
+        raw: bytes = self._sign_in(credentials).raw
+        return raw
+
+    def login(self, user: str, password: str) -> bytes:
+        """`authenticate(Password(user, password))`."""
+        password = Secret(password)  # type: ignore[assignment]
+        return self.authenticate(Password(user, password))
+
+    def user(self, user: str) -> bytes:
+        """Send USER (RFC 1939, 7) as it is. Only over a verified channel."""
+        name = Password(user, "unused").user  # checked as every user name is
+        self._require_fresh()
+        with self._during_sign_in():
+            reply = self._send_user(name)
+        if reply.kind != "success":
+            raise self._declined_by_server("USER", reply, None)
+        self._user = name
+        return reply.text
+
+    def pass_(self, pswd: str) -> bytes:
+        """Send PASS (RFC 1939, 7) as it is. Only over a verified channel."""
+        pswd = Secret(pswd)  # type: ignore[assignment]
+        credentials = Password(self._user or "unknown", pswd)  # checked as every password is
+        self._require_fresh()
+        with self._during_sign_in():
+            reply = self._send_pass(credentials)
+        if reply.kind != "success":
+            raise self._declined_by_server("USER", reply, credentials)
+        self._auth_report = AuthReport(user=self._user, mechanism="USER")
+        return reply.text
+
+    def apop(self, user: str, password: str) -> bytes:
+        """Send APOP (RFC 1939, 7): a digest of the password. Only over a verified channel, because
+        it can be guessed from. Never chosen by itself: to call this is to ask for it."""
+        password = Secret(password)  # type: ignore[assignment]
+        credentials = Password(user, password)
+        challenge = self._apop_challenge()
+        return self._sign_in_by(
+            "APOP", lambda: self._send_apop(credentials, challenge), credentials
+        ).text
+
+    def _apop_challenge(self) -> bytes:
+        found = _TIMESTAMP.match(self.welcome)
+        if found is not None:
+            return found[1]
+        if b"<" not in self.welcome:
+            raise poplib.error_proto("-ERR APOP not supported by server")
+        violation: ProtocolViolation = self._VIOLATION(
+            "the server's APOP challenge is not a message-id (RFC 5322, 3.6.4), which is how "
+            "passwords are drawn out of digests (CVE-2007-1558).",
+            code="apop-challenge",
+            hint="Use login(user, password): it travels over verified TLS.",
+            **self._details(),
+        )
+        raise violation
+
+    def _send_apop(self, credentials: Password, challenge: bytes) -> Reply:
+        from hashlib import md5
+
+        secret = challenge + credentials.password.reveal()
+        digest = md5(secret, usedforsecurity=False).hexdigest()  # what RFC 1939 asks for
+        self._password_sent = True
+        line = f"APOP {credentials.user} {digest}".encode()
+        self._write_secret(Secret(line), "APOP <user> <secret>")
+        return self._read_verdict()
+
+    def _offer(self) -> Offer:
+        try:
+            capabilities = self.capa()
+        except poplib.error_proto as error:
+            cause = error.__context__  # capa() says "not supported", whatever happened
+            if isinstance(cause, poplib.error_proto) and not is_refusal(cause):
+                raise cause from None
+            return Offer(mechanisms=(), command="USER")  # before RFC 2449 there was nothing else
+        mechanisms = tuple(name.upper() for name in capabilities.get("SASL", ()))
+        if "USER" in capabilities or not mechanisms:
+            return Offer(mechanisms=mechanisms, command="USER")
+        return Offer(mechanisms=mechanisms, no_command="the server does not offer USER and PASS")
+
+    def _command_sign_in(self, password: Password) -> Reply:
+        reply = self._send_user(password.user)
+        return self._send_pass(password) if reply.kind == "success" else reply
+
+    def _send_user(self, name: str) -> Reply:
+        self._write_secret(Secret(b"USER " + name.encode()), "USER <user>")
+        return self._read_verdict()
+
+    def _send_pass(self, credentials: Password) -> Reply:
+        self._password_sent = True
+        line = Secret(b"PASS " + credentials.password.reveal())
+        self._write_secret(line, "PASS <secret>")
+        return self._read_verdict()

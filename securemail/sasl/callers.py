@@ -1,0 +1,27 @@
+"""A mechanism that the caller brings, as the standard modules take it: a name and a callable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+class Callers:
+    """`answer` is called with each challenge, decoded; what it returns, text or octets, is sent.
+    With `starts` it is called without one first, for the initial response."""
+
+    def __init__(self, name: str, answer: Callable[..., Any], *, starts: bool = False) -> None:
+        self.name = name
+        self.is_complete = False
+        self._answer = answer
+        self._starts = starts
+
+    def start(self) -> bytes | None:
+        return self._said(self._answer()) if self._starts else None
+
+    def answer(self, challenge: bytes) -> bytes | None:
+        return self._said(self._answer(challenge))
+
+    def _said(self, response: Any) -> bytes | None:
+        self.is_complete = True  # as far as anybody knows here
+        return response.encode() if isinstance(response, str) else response

@@ -1,0 +1,37 @@
+"""The errors of SMTP: ours, and the standard module's as well."""
+
+from __future__ import annotations
+
+import smtplib
+from typing import Any
+
+from ..errors import AuthenticationFailed, ConnectFailed, ConnectReset, ProtocolViolation
+
+
+class SMTPProtocolViolation(ProtocolViolation, smtplib.SMTPException):
+    """The server broke the protocol; also an `SMTPException`."""
+
+
+class SMTPConnectionLost(ConnectReset, smtplib.SMTPServerDisconnected):
+    """The server hung up; also an `SMTPServerDisconnected`."""
+
+
+class SMTPUnavailable(ConnectFailed, smtplib.SMTPConnectError):
+    """The server greeted with another code than 220; also an `SMTPConnectError`."""
+
+    code = "unavailable"
+
+    def __init__(self, message: str, *, raw: tuple[int, bytes], **details: Any) -> None:
+        self.smtp_code, self.smtp_error = raw
+        super().__init__(message, **details)
+
+    def _standard_args(self, text: str) -> tuple[Any, ...]:
+        return (self.smtp_code, self.smtp_error)
+
+
+class SMTPAuthenticationFailed(AuthenticationFailed, smtplib.SMTPAuthenticationError):
+    """The server declined; also an `SMTPAuthenticationError`."""
+
+    def __init__(self, message: str, *, raw: tuple[int, bytes], **details: Any) -> None:
+        self.smtp_code, self.smtp_error = raw
+        super().__init__(message, raw=raw, **details)

@@ -1,0 +1,159 @@
+"""SMTP on the wire: replies in, within bounds; commands and mail out, guarded."""
+
+from __future__ import annotations
+
+import smtplib
+import sys
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from ..errors import PolicyError, printable
+from ..guard import Commands, first_word
+from ..sasl.credentials import Secret
+from ..signing_in import Reply
+from ..upgrading import Upgrading
+from ..wire import CRLF, send_secret
+from .errors import (
+    SMTPAuthenticationFailed,
+    SMTPConnectionLost,
+    SMTPProtocolViolation,
+    SMTPUnavailable,
+)
+
+STANDARD: Any = smtplib.SMTP  # captured: a program may put something else there later
+
+
+class SMTPLines(Upgrading):
+    """Mixed in before the standard class, under its verbs."""
+
+    _COMMANDS: ClassVar[Commands] = Commands(
+        secret=frozenset({"AUTH"}),
+        neutral=frozenset({"EHLO", "HELO", "LHLO", "STARTTLS", "NOOP", "RSET", "HELP", "QUIT"}),
+    )
+    _VIOLATION = SMTPProtocolViolation
+    _AUTH_FAILED = SMTPAuthenticationFailed
+    _LOST = SMTPConnectionLost
+    _STANDARD_ERROR = smtplib.SMTPException
+    # of the standard class
+    debuglevel: int
+    command_encoding: str
+    close: Callable[[], None]
+    _print_debug: Callable[..., None]
+
+    # What is sent next: a command; or mail, once the server has answered DATA by 354.
+    _mail: str = "no"
+
+    # -- writing
+
+    def putcmd(self, cmd: str, args: str = "") -> None:
+        """Send a command: what it can carry decides whether it may be sent now."""
+        line = Secret(f"{cmd} {args}" if args != "" else f"{cmd}")
+        del cmd, args
+        octets = Secret(line.reveal().encode("utf-8", "replace"))
+        if any(control in octets.reveal() for control in b"\r\n\0"):
+            raise PolicyError(
+                "command and arguments contain prohibited newline characters, or a NUL.",
+                code="line-break",
+                hint="It would be another command to the server.",
+            )
+        if self._kind(first_word(line.reveal())) == "secret":
+            return self._spell(_encoded(line))
+        return self.send(line.reveal() + "\r\n")
+
+    def send(self, s: Any) -> None:
+        """Send text or octets as they are, guarded; raises the error that ended the connection."""
+        self._expect()
+        if self._mail != "now" and self.sock is not None:
+            s = Secret(s)
+            lines = s.reveal().splitlines() or [""]
+            if self._admit_all(first_word(line) for line in lines):
+                return self._spell(_encoded(s))
+            s = s.reveal()
+            self._note_mail(first_word(lines[-1]))
+        return self._send_now(s)
+
+    def _send_now(self, s: Any) -> None:
+        STANDARD.send(self, s)
+
+    def _spell(self, line: Secret) -> None:
+        """A sign-in that the caller spells himself: sent by us, so that nothing keeps it."""
+        command = first_word(line.reveal())
+        self._admit(command)
+        self._write_secret(line, self._begin_spelled(command))
+
+    def _note_mail(self, command: str) -> None:
+        self._mail = {"DATA": "asked", "BDAT": "now"}.get(command, "no")
+
+    def _write_secret(self, line: Secret, shown: str) -> None:
+        if self.debuglevel > 0:
+            self._print_debug("send:", repr(shown))
+        sys.audit("smtplib.send", self, shown.encode())
+        self._expect()
+        send_secret(self._channel, self.sock, line)
+
+    # -- reading
+
+    def getreply(self) -> tuple[int, bytes]:
+        """The code and the words of a reply (RFC 5321, 4.2)."""
+        if self.sock is None:
+            self._raise_ended()
+        try:
+            reply: tuple[int, bytes] = STANDARD.getreply(self)
+        except smtplib.SMTPServerDisconnected:
+            self._raise_ended()  # the standard module wraps every OSError
+            raise
+        code, words = reply
+        self._mail = "now" if self._mail == "asked" and code == 354 else "no"
+        self._spelled_is_answered(_kind_of(code), b"%d %s" % (code, words))
+        return reply
+
+    def _read_reply(self) -> Reply:
+        code, words = self.getreply()
+        if code == 235:
+            return Reply("success", words, (code, words))
+        if code == 334:
+            return Reply("challenge", words)
+        if code >= 400:
+            return Reply("refusal", b"%d %s" % (code, words), (code, words))
+        raise self._not_spoken(smtplib.SMTPResponseException(code, words))
+
+    # -- trouble
+
+    def _is_end(self, error: Exception) -> bool:
+        return isinstance(error, smtplib.SMTPServerDisconnected)
+
+    def _not_spoken(self, error: Exception) -> Exception:
+        declined = (smtplib.SMTPConnectError, smtplib.SMTPHeloError)
+        if isinstance(error, declined) and 400 <= error.smtp_code < 600:
+            words = error.smtp_error
+            return SMTPUnavailable(
+                f'the server declines: "{error.smtp_code} {printable(words)}".',
+                raw=(error.smtp_code, words if isinstance(words, bytes) else words.encode()),
+                hint="Try again later, or ask its administrator.",
+                **self._details(),
+            )
+        return super()._not_spoken(error)
+
+    def _close_now(self) -> None:
+        STANDARD.close(self)
+
+
+def _kind_of(code: int) -> str:
+    """Success, challenge or refusal of AUTH (RFC 4954, 4)."""
+    return {235: "success", 334: "challenge"}.get(code, "refusal")
+
+
+def _encoded(line: Secret) -> Secret:
+    """One line's octets, without its end."""
+    text = line.reveal()
+    try:
+        octets: bytes = text.encode("ascii") if isinstance(text, str) else bytes(text)
+        return Secret(octets.removesuffix(CRLF))
+    except UnicodeEncodeError:
+        pass
+    # Outside of the handler: that error has the secret on it.
+    raise PolicyError(
+        "a sign-in cannot be written as ASCII.",
+        code="encoding",
+        hint="Use login(user, password), which takes any text.",
+    )

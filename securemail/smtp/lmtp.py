@@ -1,0 +1,88 @@
+"""LMTP (RFC 2033): SMTP's way of handing mail to a delivery agent, mostly on the same computer."""
+
+# The standard classes are described for type checkers as they are in one Python, without ours.
+# mypy: disable-error-code="misc, override, unused-ignore"
+# pyright: reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false
+
+from __future__ import annotations
+
+import smtplib
+import socket
+from typing import Any
+
+from ..channel import Plaintext
+from ..connecting import Endpoint
+from ..connection import DEFAULT
+from ..errors import ConnectFailed
+from ..hosts import Host
+from ..policy import AuthPolicy, Limits, TLSPolicy
+from .classes import SMTP
+
+
+class LMTP(SMTP, smtplib.LMTP):
+    """An `smtplib.LMTP`, guarded like `SMTP`: a host that begins with "/" is a unix socket, which
+    is this computer. With `starttls` there, `server_hostname` says what to verify.
+    """
+
+    _PROTOCOL = "LMTP"
+    _UPGRADED = "LMTP with STARTTLS"
+
+    def __init__(
+        self,
+        host: str = "",
+        port: int = smtplib.LMTP_PORT,
+        local_hostname: str | None = None,
+        source_address: Any = None,
+        timeout: float | None = DEFAULT,
+        *,
+        policy: TLSPolicy | None = None,
+        auth: AuthPolicy | None = None,
+        limits: Limits | None = None,
+        server_hostname: str | None = None,
+        plaintext: str | None = None,
+    ) -> None:
+        super().__init__(
+            host,
+            port,
+            local_hostname,
+            timeout,
+            source_address,
+            policy=policy,
+            auth=auth,
+            limits=limits,
+            server_hostname=server_hostname,
+            plaintext=plaintext,
+        )
+
+    def _begin(self, host: str, port: int) -> None:
+        if not host.startswith("/"):
+            return super()._begin(host, port)
+        super()._begin("localhost", port)
+        name = Host(host, host)
+        self._endpoint = Endpoint(
+            host=name,
+            name=self._server_hostname or name,
+            port=0,
+            protocol=self._PROTOCOL,
+        )
+        return None
+
+    def _get_socket(self, host: str, port: int, timeout: float | None) -> socket.socket:
+        if not host.startswith("/"):
+            return super()._get_socket(host, port, timeout)
+        assert self._endpoint is not None
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(self._limits.connect)
+            sock.connect(host)
+            self._accept(sock)
+        except OSError as error:
+            sock.close()
+            raise ConnectFailed.like(error)(
+                f"could not connect ({error.strerror or 'no answer in time'}).",
+                number=error.errno,
+                hint="Is that the delivery agent's socket, is it running, and may you use it?",
+                **self._endpoint.details(),
+            ) from error
+        self._channel = Plaintext("a unix socket is not encrypted")
+        return sock

@@ -1,0 +1,64 @@
+"""Signing in by SMTP: AUTH (RFC 4954)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from ..sasl.callers import Callers
+from ..sasl.choose import Offer
+from ..sasl.credentials import Password, Secret
+from ..sasl.exchange import Dialect
+from .lines import SMTPLines
+
+
+class SMTPSignIn(SMTPLines):
+    """The verbs that sign in."""
+
+    _DIALECT: ClassVar[Dialect] = Dialect("AUTH", longest=12288)  # RFC 4954, 4
+
+    _ir_wanted = True
+    # of the standard class
+    esmtp_features: dict[str, str]
+    ehlo_or_helo_if_needed: Callable[[], None]
+    _auth_challenge_count: int
+
+    def authenticate(self, credentials: Password) -> tuple[int, bytes]:
+        """Sign in by the best SASL mechanism both sides know (`AuthPolicy`).
+
+        Returns the reply's code and words, as `login` does. Raises `CredentialsRefused` (nothing
+        was sent) and `SMTPAuthenticationFailed`; either ends the attempt, nothing weaker follows.
+        """
+        self._require_fresh()
+        with self._opening():
+            self.ehlo_or_helo_if_needed()
+        raw: tuple[int, bytes] = self._sign_in(credentials).raw
+        return raw
+
+    def login(
+        self, user: str, password: str, *, initial_response_ok: bool = True
+    ) -> tuple[int, bytes]:
+        """`authenticate(Password(user, password))`."""
+        password = Secret(password)  # type: ignore[assignment]
+        self._ir_wanted = initial_response_ok
+        return self.authenticate(Password(user, password))
+
+    def auth(
+        self, mechanism: str, authobject: Callable[..., Any], *, initial_response_ok: bool = True
+    ) -> tuple[int, bytes]:
+        """Sign in by a mechanism of the caller's, as the standard verb does: `authobject` is called
+        without an argument for the initial response, and with each challenge, decoded."""
+        self._ir_wanted = initial_response_ok
+        self._auth_challenge_count = 0  # for the standard auth_login
+        brought = Callers(mechanism.upper(), authobject, starts=initial_response_ok)
+        raw: tuple[int, bytes] = self._sign_in_by(
+            brought.name, lambda: self._run(brought), None
+        ).raw
+        return raw
+
+    def _initial_response(self) -> bool:
+        return self._ir_wanted
+
+    def _offer(self) -> Offer:
+        words = self.esmtp_features.get("auth", "").upper().split()
+        return Offer(mechanisms=tuple(dict.fromkeys(words)))
