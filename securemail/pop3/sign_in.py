@@ -71,6 +71,7 @@ class POP3SignIn(POP3Lines):
         it can be guessed from. Never chosen by itself: to call this is to ask for it."""
         password = Secret(password)  # type: ignore[assignment]
         credentials = Password(user, password)
+        self._require_fresh()
         challenge = self._apop_challenge()
         return self._sign_in_by(
             "APOP", lambda: self._send_apop(credentials, challenge), credentials
