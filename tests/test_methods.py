@@ -5,6 +5,7 @@ docs/methods.md is written from here.
 """
 
 import contextlib
+import dataclasses
 import imaplib
 import poplib
 import smtplib
@@ -438,6 +439,69 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_hook)
+
+
+# --- a declined sign-in is the last, whoever spells it --------------------------------------------
+
+
+@contextlib.contextmanager
+def declining(family: Family, pki: PKI, policy: TLSPolicy) -> Iterator[tuple[Any, Any]]:
+    greeting = {"greeting": b"+OK <1896.697170952@mail.example.org>\r\n"}
+    script = dataclasses.replace(
+        scripts.POLITE[family.protocol],
+        refusal="no such account",
+        **(greeting if family.protocol == "pop3" else {}),
+    )
+    with RecordingServer(script, context=pki["good"].server_context()) as server:
+        client = family.connect_tls(server, policy)
+        try:
+            yield client, server
+        finally:
+            client._close_now()
+
+
+@pytest.mark.parametrize(("family", "name"), cases("secret", "anything"))
+def test_after_a_declined_login(family: Family, name: str, pki: PKI, policy: TLSPolicy) -> None:
+    with declining(family, pki, policy) as (client, server):
+        with pytest.raises(securemail.AuthenticationFailed):
+            client.login("someone", "the first password")
+        with pytest.raises(CredentialsRefused, match="takes no further sign-in"):
+            family.methods[name].call(client, MARK)  # type: ignore[misc]
+    received = server.wait()[0].everything
+    assert leaks(received, MARK) == []
+    assert leaks(received, "the first password"), "the control"
+
+
+# These send, and leave the reply to somebody else; USER alone is not a whole sign-in.
+HALF = {"user", "send", "_putcmd", "_putline", "putcmd", "_command"}
+SPELLED = [case for case in cases("secret", "anything") if case.values[1] not in HALF]
+
+
+@pytest.mark.parametrize(("family", "name"), SPELLED)
+def test_after_one_that_the_caller_spelled(
+    family: Family, name: str, pki: PKI, policy: TLSPolicy
+) -> None:
+    with declining(family, pki, policy) as (client, server):
+        with contextlib.suppress(family_error(family)):
+            family.methods[name].call(client, "the first password")  # type: ignore[misc]
+        with pytest.raises(CredentialsRefused, match="takes no further sign-in"):
+            client.login("someone", MARK)
+    assert leaks(server.wait()[0].everything, MARK) == []
+
+
+def test_a_spelled_sign_in_that_succeeds_is_in_the_report(pki: PKI, policy: TLSPolicy) -> None:
+    """As recipes for OAuth have it: the command, then the answer to the challenge."""
+    with over_tls(FAMILIES[2], pki, policy) as (client, _):
+        assert client.docmd("AUTH", "PLAIN")[0] == 334
+        assert client.docmd("AHUAcA==")[0] == 235
+        assert client.report.auth.mechanism == "AUTH"
+    with over_tls(FAMILIES[0], pki, policy) as (client, _):
+        assert client._shortcmd("AUTH PLAIN").startswith(b"+ ")
+        assert client._shortcmd("AHUAcA==").startswith(b"+OK")
+        assert client.report.auth.mechanism == "AUTH"
+    with over_tls(FAMILIES[1], pki, policy) as (client, _):
+        assert client.xatom("LOGIN", "user", '"p"')[0] == "OK"
+        assert client.report.auth.mechanism == "LOGIN"
 
 
 # --- no line of the caller's becomes two ----------------------------------------------------------
