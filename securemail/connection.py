@@ -54,12 +54,14 @@ class Connection(Guarded):
         self._reader = None
         if standard is not None:
             standard.close()
-            self._reader = Reader(self.sock, self._limits, self._end)
+            self._open_reader()
 
     def _open_reader(self) -> Reader:
         """The reader of the socket in use now; or the error that ended the connection."""
         self._raise_ended()
         if self._reader is None or self._reader.sock is not self.sock:
+            if self.sock.gettimeout() is None:  # a socket that a subclass brought
+                self.sock.settimeout(self._limits.read)
             self._reader = Reader(self.sock, self._limits, self._end)
         return self._reader
 
@@ -132,6 +134,7 @@ class Connection(Guarded):
         self._declined, self._password_sent = "", False
         self._spelled, self._asked, self._told = "", False, False
         self._ended, self._reader, self._settings = None, None, None
+        self._address = ""
         target, number = Host.parse(host), _port_number(port)
         require_port(number, self._MODE, type(self).__name__)
         self._apply(settings_for(target, number))
@@ -189,6 +192,8 @@ class Connection(Guarded):
             raise PolicyError("there is no connection to report on.", code="not-connected")
         channel = self._current_channel()
         tls = channel.report if isinstance(channel, Verified) else None
+        if not self._address and self.sock is not None:
+            self._address = _address_of(self.sock)
         uses_file = self._settings is not None and self._context is None and self._policy is None
         return ConnectionReport(
             protocol=self._endpoint.protocol,

@@ -113,7 +113,7 @@ def smtp_ssl(init: Method) -> Method:
 
 
 def starttls(upgrade: Method) -> Method:
-    """Of SMTP; and of POP3, as `stls`."""
+    """Of SMTP; and of POP3_SSL, as `stls`."""
 
     def method(
         self: Any,

@@ -68,6 +68,7 @@ class IMAP4(IMAP4SignIn, imaplib.IMAP4):
         self._start(host, port, timeout)
 
     def _start(self, host: str, port: int, timeout: float | None) -> None:
+        self._begin(host or "localhost", port)
         with self._opening():
             STANDARD.__init__(self, host, port, timeout)
             if self._MODE is STARTTLS:
@@ -75,6 +76,7 @@ class IMAP4(IMAP4SignIn, imaplib.IMAP4):
 
     def open(self, host: str = "", port: int = _PORT, timeout: float | None = None) -> None:
         """Connect to `host` (none: localhost)."""
+        self._begin(host or "localhost", port)
         self.debug = self.debug or _OURS.__dict__.get("Debug", 0)
         STANDARD.open(self, host, port, timeout)
 

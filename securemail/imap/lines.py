@@ -61,7 +61,6 @@ class IMAP4Lines(Upgrading):
     _tag: bytes | None = None  # of the sign-in under way
 
     def _create_socket(self, timeout: float | None) -> socket.socket:
-        self._begin(self.host or "localhost", self.port)
         sys.audit("imaplib.open", self, self.host, self.port)
         return self._connected()
 

@@ -62,6 +62,7 @@ class POP3(POP3SignIn, poplib.POP3):
         self._start(host, port, timeout)
 
     def _start(self, host: str, port: int, timeout: float | None) -> None:
+        self._begin(host, port)
         with self._opening():
             STANDARD.__init__(self, host, port, timeout)
             if self._MODE is STARTTLS:
@@ -80,9 +81,6 @@ class POP3(POP3SignIn, poplib.POP3):
             raise poplib.error_proto("-ERR TLS session already established")
         reply: bytes = self._upgrade(context)
         return reply
-
-    if sys.version_info < (3, 12):
-        stls = python311.starttls(stls)
 
     def _offers_upgrade(self) -> bool:
         try:
@@ -159,6 +157,7 @@ class POP3_SSL(POP3, poplib.POP3_SSL):
 
     if sys.version_info < (3, 12):
         __init__ = python311.pop3_ssl(__init__)
+        stls = python311.starttls(POP3.stls)
 
     def _begin(self, host: str, port: int) -> None:
         super()._begin(host, port)

@@ -44,7 +44,6 @@ class POP3Lines(Upgrading):
     port: int
 
     def _create_socket(self, timeout: float | None) -> socket.socket:
-        self._begin(self.host, self.port)
         return self._connected()
 
     # -- writing
