@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 
-from ..hosts import Host
+from ..hosts import Host, split_port
 from ..pins import Pin
 from ..policy import Limits, TLSPolicy
 from ..trust.base import TrustStore, describe
@@ -92,8 +92,8 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
 
 
 def places(args: argparse.Namespace) -> list[Place]:
-    """Where to connect. Raises `WrongUsage`, and `PolicyError` for what is not a host."""
-    text, port = _split(args.host)
+    """Where to connect. Raises `WrongUsage`, and `PolicyError` for what is not a host or port."""
+    text, port = split_port(args.host)
     if port is not None and args.port is not None:
         raise WrongUsage(f"two ports: {args.host} and --port {args.port}")
     port = args.port if port is None else port
@@ -154,22 +154,6 @@ def _pin(text: str) -> Pin:
     _, _, value = text.rpartition("=") if "ingerprint=" in text else ("", "", text)
     is_digits = all(c in "0123456789abcdefABCDEF: " for c in value)
     return Pin.certificate(value) if value and is_digits else Pin(text)
-
-
-def _split(target: str) -> tuple[str, int | None]:
-    """HOST, HOST:PORT or [IPV6]:PORT. Several colons without brackets are an IPv6 address."""
-    if target.startswith("["):
-        host, _, rest = target.partition("]")
-        host, port = f"{host}]", rest.removeprefix(":") if rest.startswith(":") else None
-        if rest and port is None:
-            raise WrongUsage(f"{target!r} is not [IPV6]:PORT")
-    elif target.count(":") == 1:
-        host, _, port = target.partition(":")
-    else:
-        host, port = target, None
-    if port is not None and not (port.isascii() and port.isdigit() and len(port) <= 5):
-        raise WrongUsage(f"{target!r}: after the colon comes a port number")
-    return host, None if port is None else int(port)
 
 
 def _seconds(text: str) -> float:
