@@ -30,6 +30,7 @@ LAYERS: dict[str, float] = {
     "tls": 2.5,  # enforce; makes a channel, asks the trust store
     "sasl": 2.5,  # prove
     "policy": 3.0,
+    "policy_file": 3.5,  # what SECUREMAIL_POLICY names
     "wire": 4.0,
     "connecting": 4.05,  # opens sockets
     "trouble": 4.1,  # what failed, as errors of ours
