@@ -7,7 +7,8 @@ import pickle
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest import mock
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from docs_examples import ROOT, blocks
 from securemail import (
     AuthPolicy,
     CATrust,
@@ -28,7 +30,7 @@ from securemail import (
     Waive,
 )
 from securemail import policy_file as module
-from securemail.hosts import Host
+from securemail.hosts import Host, split_port
 from securemail.policy_file import ServerSettings, reading, settings_for
 from servers.pki import PKI
 
@@ -968,7 +970,7 @@ def settings_or_error(host: str, port: int) -> ServerSettings | PolicyError | No
         return error
 
 
-# --- what it costs
+# --- what it costs, and what documents say of it
 
 COST = """
 import json, sys
@@ -987,3 +989,18 @@ def test_without_the_variable_next_to_nothing_is_loaded_and_no_context_made() ->
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == ["securemail.policy_file"]
+
+
+def toml_of_documents() -> Iterator[tuple[str, str]]:
+    page = ROOT / "docs" / "scripts-nobody-wants-to-edit.md"
+    for block in blocks(page.read_text(encoding="utf-8")):
+        if block.kind == "toml":
+            yield f"line {block.line}", block.text
+
+
+@pytest.mark.parametrize(("line", "toml"), list(toml_of_documents()))
+def test_the_files_in_the_document_are_good(line: str, toml: str, write: Write) -> None:
+    write(toml)
+    for name in [*tomllib.loads(toml).get("servers", {}), "other.example.org"]:
+        host, port = split_port(name)
+        assert ask(host, port or 993) is not None
