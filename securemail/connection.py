@@ -150,13 +150,12 @@ class Connection(Guarded):
 
     def _apply(self, settings: ServerSettings | None) -> None:
         """What the caller gave; where he gave nothing, what the file says of this server."""
-        found = settings or ServerSettings()
         self._settings = settings
-        self._auth = self._own_auth or found.auth or AuthPolicy()
-        self._plaintext = self._own_plaintext or found.plaintext
+        self._auth = self._own_auth or (settings.auth if settings else AuthPolicy())
+        self._plaintext = self._own_plaintext or (settings.plaintext if settings else None)
         self._server_hostname = self._own_server_hostname
-        if self._server_hostname is None and found.server_hostname is not None:
-            self._server_hostname = Host.parse(found.server_hostname)
+        if self._server_hostname is None and settings and settings.server_hostname is not None:
+            self._server_hostname = Host.parse(settings.server_hostname)
 
     def _connected(self, source_address: Any = None) -> socket.socket:
         """A socket to where `_begin` said; verified, where TLS is spoken from the first byte."""

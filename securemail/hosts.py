@@ -38,6 +38,24 @@ class Host(Value):
         return _ip(bare) or _dns(text)
 
 
+def split_port(text: str) -> tuple[str, int | None]:
+    """HOST, HOST:PORT or [IPV6]:PORT. Several colons without brackets are an IPv6 address.
+
+    Raises `PolicyError`; neither the host nor the range of the port is checked here.
+    """
+    host, port = text, None
+    if text.startswith("["):
+        host, _, rest = text.partition("]")
+        host, port = f"{host}]", rest.removeprefix(":") if rest.startswith(":") else None
+        if rest and port is None:
+            raise _bad(text, "is not [IPV6]:PORT")
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    if port is not None and not (port.isascii() and port.isdigit() and len(port) <= 5):
+        raise _bad(text, "is not HOST:PORT: after the colon comes a port number")
+    return host, None if port is None else int(port)
+
+
 def _ip(text: str) -> Host | None:
     plain, _, zone = text.partition("%")
     try:

@@ -31,7 +31,7 @@ LAYERS: dict[str, float] = {
     "sasl": 2.5,  # prove
     "modes": 2.8,  # how a connection becomes private
     "policy": 3.0,
-    "policy_file": 3.5,  # SECUREMAIL_POLICY
+    "policy_file": 3.5,  # what SECUREMAIL_POLICY names
     "wire": 4.0,
     "connecting": 4.05,  # opens sockets
     "trouble": 4.1,  # what failed, as errors of ours

@@ -1,9 +1,11 @@
 """`securemail check` and `securemail pin`: what they print, what they send, and how they end."""
 
+import argparse
 import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -30,6 +32,7 @@ Factory = Callable[..., RecordingServer]
 Run = Callable[..., tuple[int, str]]
 
 FINE, WARNING, REFUSED, UNREACHABLE, USAGE = 0, 1, 2, 3, 64
+PIN = "sha256/" + "A" * 43 + "="
 LONG = re.compile(r"([0-9A-F]{2}:){31}|sha256/[A-Za-z0-9+/]{43}=")  # fingerprint or pin
 SAID = {
     "imap": [b"CAPABILITY", b"LOGOUT"],
@@ -41,8 +44,9 @@ every_protocol = pytest.mark.parametrize("protocol", SAID)
 
 
 @pytest.fixture(autouse=True)
-def columns(monkeypatch: pytest.MonkeyPatch) -> None:
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("SECUREMAIL_POLICY", raising=False)
 
 
 @pytest.fixture
@@ -362,6 +366,141 @@ def test_pin_shows_each_certificate_once(
     assert text.count(f'Pin("{pki["good"].spki_pin}")') == 1
     assert text.count(f'Pin("{pki["self_signed"].spki_pin}")') == 1
     assert f"IMAP on 127.0.0.1:{three['imap'].port}, SMTP on 127.0.0.1:{three['smtp'].port}" in text
+
+
+# --- the policy file
+
+Write = Callable[[str], Path]
+
+
+@pytest.fixture
+def policy_file(tmp_path: Path, pki: PKI, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Writes a policy file beside the self-signed server's certificate, and names it."""
+    shutil.copy(pki["self_signed"].leaf_pem, tmp_path / "server.pem")
+
+    def write(text: str) -> Path:
+        path = tmp_path / "securemail.toml"
+        path.write_text(text)
+        monkeypatch.setenv("SECUREMAIL_POLICY", str(path))
+        return path
+
+    return write
+
+
+OWN = 'trust = { certificate = "server.pem", acknowledge = "the office server" }'
+
+
+@pytest.mark.parametrize("command", ["check", "pin"])
+def test_the_policy_file_is_used_and_named(
+    command: str, policy_file: Write, pki: PKI, recording_server: Factory, run: Run
+) -> None:
+    server = recording_server(scripts.imap_ok, context=pki["self_signed"].server_context())
+    assert run(command, *target(server))[0] == REFUSED
+
+    path = policy_file(f'[servers."127.0.0.1:{server.port}"]\n{OWN}')
+    status, text = run(command, *target(server))
+    assert status == FINE
+    assert "Policy: believes exactly the certificate in" in words(text)
+    assert f'TLS 1.2 or newer ({path}, [servers."127.0.0.1:{server.port}"]).' in words(text)
+
+    path = policy_file(f'[servers."127.0.0.1:1"]\n{OWN}')
+    status, text = run(command, *target(server))
+    assert status == REFUSED
+    assert "Policy: believes the system's store" in words(text)
+    assert f"TLS 1.2 or newer ({path}, which does not name this server)." in words(text)
+
+
+def test_the_name_in_the_policy_file_is_checked(
+    policy_file: Write, pki: PKI, recording_server: Factory, run: Run
+) -> None:
+    server = recording_server(scripts.imap_ok, context=pki["good"].server_context())
+    trust = f'[default]\ntrust = {{ ca = "{pki.ca_pem}" }}\n'
+    entry = f'[servers."127.0.0.1"]\ntrust = {{ ca = "{pki.ca_pem}" }}\nserver_hostname = '
+    policy_file(trust + entry + '"mail.example.org"')
+    status, text = run("check", *target(server))
+    assert (status, "for the name 'mail.example.org'" in words(text)) == (FINE, True)
+    policy_file(trust + entry + '"other.example.org"')
+    assert run("check", *target(server))[0] == REFUSED
+
+
+def whom_to_believe() -> list[str]:
+    """Every option that says so."""
+    parser = argparse.ArgumentParser(add_help=False)
+    options.add_policy(parser)
+    return [action.option_strings[0] for action in parser._actions]
+
+
+VALUES = {  # None: the option takes none
+    **dict.fromkeys(["--ca", "--certificate"], "FILE"),
+    **dict.fromkeys(["--pin", "--also-pin"], "PIN"),
+    "--only-ca": None,
+    "--no-strict-x509": None,
+    "--minimum-version": "1.2",
+    "--legacy-ciphers": "old",
+    "--server-hostname": "localhost",
+}
+
+
+@pytest.mark.parametrize("option", whom_to_believe())
+def test_with_any_option_of_these_the_policy_file_is_not_looked_at(
+    option: str, policy_file: Write, pki: PKI, recording_server: Factory, run: Run
+) -> None:
+    issued = pki["self_signed"]
+    server = recording_server(scripts.imap_ok, context=issued.server_context())
+    policy_file("not TOML")
+    known = {"FILE": str(pki.ca_pem), "PIN": issued.spki_pin}
+    value = VALUES[option]
+    arguments = [option, *([known.get(value, value)] if value else [])]
+    arguments += ["--ca", str(pki.ca_pem)] if option == "--only-ca" else []
+
+    status, text = run("check", *target(server), *arguments)
+
+    assert status == (WARNING if option == "--pin" else REFUSED)  # by what the option says
+    assert "securemail.toml" not in text
+    # The control: without the option, it is.
+    status, text = run("check", *target(server))
+    assert (status, "securemail.toml" in text) == (USAGE, True)
+
+
+def test_a_wrong_policy_file_ends_with_64_before_anything_is_connected(
+    policy_file: Write, pki: PKI, recording_server: Factory, run: Run
+) -> None:
+    server = recording_server(scripts.imap_ok, context=pki["good"].server_context())
+    path = policy_file("[default]\npin_s = 1")
+
+    status, text = run("check", *target(server))
+
+    assert status == USAGE
+    expected = (
+        f"securemail check: {path}, [default], pin_s: there is no such key. Did you mean pins?"
+    )
+    assert words(text) == expected
+    assert server.connections == 0
+
+
+def test_a_policy_file_may_say_different_things_of_the_three_ports(
+    three: dict[str, RecordingServer], policy_file: Write, pki: PKI, run: Run
+) -> None:
+    path = policy_file(
+        f'[servers."127.0.0.1"]\ntrust = {{ ca = "{pki.ca_pem}" }}\n'
+        f'[servers."127.0.0.1:{three["pop3"].port}"]\n{OWN}'
+    )
+    status, text = run("check", "127.0.0.1")
+    assert status == FINE
+    assert text.count("Policy: believes") == 2
+
+    data = json.loads(run("check", "127.0.0.1", "--json")[1])
+    assert data["policy"] is None
+    tables = {result["protocol"]: result["policy"]["source"] for result in data["results"]}
+    anywhere = f'{path}, [servers."127.0.0.1"]'
+    own = f'{path}, [servers."127.0.0.1:{three["pop3"].port}"]'
+    assert tables == {"imap": anywhere, "pop3": own, "smtp": anywhere}
+
+    data = json.loads(run("check", "127.0.0.1", "--imap", "--smtp", "--json")[1])
+    assert data["policy"]["source"] == anywhere
+    assert (
+        "source" not in json.loads(run("check", "127.0.0.1", "--pin", PIN, "--json")[1])["policy"]
+    )
 
 
 # --- for programs

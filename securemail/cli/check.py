@@ -8,10 +8,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from ..errors import CertificateRejected
-from ..policy import TLSPolicy
+from ..policy_file import ServerSettings
 from ..sasl.choose import Offer
 from . import options, status
 from .facts import fact_rows, read_facts
@@ -29,19 +30,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    places, policy, limits = options.places(args), options.policy(args), options.limits(args)
+    settings, limits = options.settings(args, options.places(args)), options.limits(args)
     if not args.json:
-        _say_policy(policy, args)
+        _say_policies(settings.values(), args)
     outcomes = []
-    for place in places:
-        outcomes.append(visit(place, policy, limits, args.server_hostname))
+    for place, wanted in settings.items():
+        outcomes.append(visit(place, wanted.policy, limits, wanted.server_hostname))
         if not args.json:
             say_outcome(outcomes[-1])
             sys.stdout.flush()
     result = status.worst(outcome.status for outcome in outcomes)
     if args.json:
-        results = [outcome_as_dict(outcome) for outcome in outcomes]
-        say_json({"policy": _policy_as_dict(policy), "results": results, "status": result})
+        _say_json(outcomes, list(settings.values()), result)
     elif len(outcomes) > 1:
         _say_total(outcomes, result)
     return result
@@ -110,17 +110,31 @@ def _offer_as_dict(offer: Offer) -> dict[str, Any]:
     return {"mechanisms": list(offer.mechanisms), "command": offer.command}
 
 
-def _say_policy(policy: TLSPolicy, args: argparse.Namespace) -> None:
-    if args.verbose:
-        say("The policy:")
-        say_rows(_policy_as_dict(policy).items())
-    else:
-        say(options.summary(policy, args.server_hostname))
+def _say_policies(settings: Iterable[ServerSettings], args: argparse.Namespace) -> None:
+    """Each once: a policy file may say different things of different ports."""
+    for wanted in dict.fromkeys(settings):
+        if args.verbose:
+            say("The policy:")
+            say_rows(_policy_as_dict(wanted).items())
+        else:
+            say(options.summary(wanted))
 
 
-def _policy_as_dict(policy: TLSPolicy) -> dict[str, str]:
-    rows = (line.partition(":") for line in policy.describe().splitlines())
-    return {label: text.strip() for label, _, text in rows}
+def _policy_as_dict(settings: ServerSettings) -> dict[str, str]:
+    rows = (line.partition(":") for line in settings.policy.describe().splitlines())
+    source = {"source": settings.source} if settings.source else {}
+    return source | {label: text.strip() for label, _, text in rows}
+
+
+def _say_json(outcomes: list[Outcome], settings: list[ServerSettings], result: int) -> None:
+    """`policy` is that of all results; null where a policy file has several, which they name."""
+    policies = [_policy_as_dict(wanted) for wanted in settings]
+    shared = policies[0] if policies.count(policies[0]) == len(policies) else None
+    results = [
+        outcome_as_dict(outcome) | {"policy": policy}
+        for outcome, policy in zip(outcomes, policies, strict=True)
+    ]
+    say_json({"policy": shared, "results": results, "status": result})
 
 
 def _say_next(outcome: Outcome) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import math
 
-from ..hosts import Host
+from ..hosts import Host, split_port
 from ..pins import Pin
 from ..policy import Limits, TLSPolicy
+from ..policy_file import ServerSettings, settings_for
 from ..trust.base import TrustStore, describe
 from ..trust.ca import CATrust
 from ..trust.exact import ExactCertificate
@@ -48,7 +49,9 @@ def add_place(parser: argparse.ArgumentParser) -> None:
 def add_policy(parser: argparse.ArgumentParser) -> None:
     """Whom to believe, as TLSPolicy takes it."""
     group = parser.add_argument_group(
-        "whom to believe", "With none of these: the operating system's certificate authorities."
+        "whom to believe",
+        "With none of these: as the file named by SECUREMAIL_POLICY says, or, where that is not "
+        "set, the operating system's certificate authorities.",
     )
     trust = group.add_mutually_exclusive_group()
     trust.add_argument(
@@ -76,9 +79,7 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="the certificate must be for NAME instead of HOST",
     )
-    group.add_argument(
-        "--minimum-version", default="1.2", choices=("1.2", "1.3"), help="of TLS (1.2)"
-    )
+    group.add_argument("--minimum-version", choices=("1.2", "1.3"), help="of TLS (1.2)")
     group.add_argument(
         "--no-strict-x509",
         action="store_true",
@@ -92,8 +93,8 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
 
 
 def places(args: argparse.Namespace) -> list[Place]:
-    """Where to connect. Raises `WrongUsage`, and `PolicyError` for what is not a host."""
-    text, port = _split(args.host)
+    """Where to connect. Raises `WrongUsage`, and `PolicyError` for what is not a host or port."""
+    text, port = split_port(args.host)
     if port is not None and args.port is not None:
         raise WrongUsage(f"two ports: {args.host} and --port {args.port}")
     port = args.port if port is None else port
@@ -111,12 +112,32 @@ def places(args: argparse.Namespace) -> list[Place]:
     return [Place(protocol=wanted[0], host=host, port=port)]
 
 
-def policy(args: argparse.Namespace) -> TLSPolicy:
-    """The policy that the options describe. Raises `WrongUsage`, `PolicyError`."""
+def settings(args: argparse.Namespace, places: list[Place]) -> dict[Place, ServerSettings]:
+    """What holds for each place: the options, or where none is given the policy file.
+
+    Raises `WrongUsage`, `PolicyError`.
+    """
+    if not _is_given(args):
+        in_file = {place: settings_for(Host.parse(place.host), place.port) for place in places}
+        found = {place: one for place, one in in_file.items() if one is not None}
+        if found:
+            return found
+    given = ServerSettings(policy=_policy(args), server_hostname=args.server_hostname)
+    return dict.fromkeys(places, given)
+
+
+def _is_given(args: argparse.Namespace) -> bool:
+    """Whether there is any option of `add_policy`."""
+    alone = argparse.ArgumentParser(add_help=False)
+    add_policy(alone)
+    return any(getattr(args, name) != value for name, value in vars(alone.parse_args([])).items())
+
+
+def _policy(args: argparse.Namespace) -> TLSPolicy:
     return TLSPolicy(
         trust=_trust(args),
         pins=tuple(_pin(text) for text in args.also_pin),
-        minimum_version=args.minimum_version,
+        minimum_version=args.minimum_version or TLSPolicy.minimum_version,
         strict_x509=not args.no_strict_x509,
         legacy_ciphers=args.legacy_ciphers,
     )
@@ -126,15 +147,18 @@ def limits(args: argparse.Namespace) -> Limits:
     return Limits().with_timeout(args.timeout)
 
 
-def summary(policy: TLSPolicy, server_hostname: str | None) -> str:
+def summary(settings: ServerSettings) -> str:
     """The policy in a sentence."""
-    named = f"for the name {server_hostname!r}" if server_hostname else "for the name asked for"
+    policy, other_name = settings.policy, settings.server_hostname
+    source = f" ({settings.source})" if settings.source else ""
+    named = f"for the name {other_name!r}" if other_name else "for the name asked for"
     names = named if policy.ssl_context().check_hostname else "whatever its name"
     pins = f", with the pin {' or '.join(map(str, policy.pins))}" if policy.pins else ""
     version = "TLS 1.3" if policy.minimum_version.name == "TLSv1_3" else "TLS 1.2 or newer"
     extra = "" if policy.strict_x509 else "; old private CAs tolerated"
     extra += "; old cipher suites allowed" if policy.legacy_ciphers else ""
-    return f"Policy: believes {describe(policy.trust)}, {names}{pins}, over {version}{extra}."
+    believes = f"believes {describe(policy.trust)}, {names}{pins}, over {version}{extra}"
+    return f"Policy: {believes}{source}."
 
 
 def _trust(args: argparse.Namespace) -> TrustStore:
@@ -154,22 +178,6 @@ def _pin(text: str) -> Pin:
     _, _, value = text.rpartition("=") if "ingerprint=" in text else ("", "", text)
     is_digits = all(c in "0123456789abcdefABCDEF: " for c in value)
     return Pin.certificate(value) if value and is_digits else Pin(text)
-
-
-def _split(target: str) -> tuple[str, int | None]:
-    """HOST, HOST:PORT or [IPV6]:PORT. Several colons without brackets are an IPv6 address."""
-    if target.startswith("["):
-        host, _, rest = target.partition("]")
-        host, port = f"{host}]", rest.removeprefix(":") if rest.startswith(":") else None
-        if rest and port is None:
-            raise WrongUsage(f"{target!r} is not [IPV6]:PORT")
-    elif target.count(":") == 1:
-        host, _, port = target.partition(":")
-    else:
-        host, port = target, None
-    if port is not None and not (port.isascii() and port.isdigit() and len(port) <= 5):
-        raise WrongUsage(f"{target!r}: after the colon comes a port number")
-    return host, None if port is None else int(port)
 
 
 def _seconds(text: str) -> float:

@@ -15,6 +15,7 @@ from typing import Any
 from .. import pem
 from ..errors import PolicyError
 from ..policy import TLSPolicy
+from ..policy_file import ServerSettings
 from ..reasons import Expired, NotYetValid, WeakKey, WrongKeyUsage, WrongPurpose
 from ..trust.base import CAStore
 from ..trust.exact import ExactCertificate
@@ -24,7 +25,7 @@ from .check import certificate_as_dict
 from .facts import Facts, read_facts
 from .refusal import error_as_dict, say_error
 from .terminal import say, say_code, say_json, say_rows
-from .visit import Outcome, visit
+from .visit import Outcome, Place, visit
 
 _FILE_ENDINGS = (".pem", ".crt", ".cer", ".cert", ".der")
 _STILL = (Expired, NotYetValid, WeakKey, WrongPurpose, WrongKeyUsage)  # an exact pin is no help
@@ -42,16 +43,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if os.sep in args.host or args.host.lower().endswith(_FILE_ENDINGS):
         return _file(args)
-    places, policy, limits = options.places(args), options.policy(args), options.limits(args)
-    outcomes = [visit(place, policy, limits, args.server_hostname) for place in places]
+    settings, limits = options.settings(args, options.places(args)), options.limits(args)
+    outcomes = [
+        visit(place, wanted.policy, limits, wanted.server_hostname)
+        for place, wanted in settings.items()
+    ]
     result = status.worst(outcome.status for outcome in outcomes)
     if args.json:
         say_json({"results": [_as_dict(outcome) for outcome in outcomes], "status": result})
     else:
-        for position, together in enumerate(_by_certificate(outcomes)):
+        for position, together in enumerate(_by_certificate(outcomes, settings)):
             if position:
                 say()
-            _say_found(together, policy)
+            _say_found(together, settings[together[0].place])
     return result
 
 
@@ -111,18 +115,26 @@ def _as_dict(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _by_certificate(outcomes: list[Outcome]) -> list[list[Outcome]]:
-    """Servers that showed the same certificate, with the same verdict, are one finding."""
+def _by_certificate(
+    outcomes: list[Outcome], settings: dict[Place, ServerSettings]
+) -> list[list[Outcome]]:
+    """Servers that showed the same certificate, with the same verdict by the same policy, are one
+    finding."""
     found: dict[object, list[Outcome]] = {}
     for outcome in outcomes:
-        alike = (outcome.chain[0], outcome.error is None) if outcome.chain else outcome.place
+        place = outcome.place
+        alike = (
+            (outcome.chain[0], outcome.error is None, settings[place]) if outcome.chain else place
+        )
         found.setdefault(alike, []).append(outcome)
     return list(found.values())
 
 
-def _say_found(together: list[Outcome], policy: TLSPolicy) -> None:
+def _say_found(together: list[Outcome], settings: ServerSettings) -> None:
     outcome = together[0]
     say(", ".join(str(one.place) for one in together))
+    if settings.source:
+        say(options.summary(settings), "  ")
     if not outcome.chain:
         assert outcome.error is not None
         say("No certificate was seen.", "  ")
@@ -134,7 +146,7 @@ def _say_found(together: list[Outcome], policy: TLSPolicy) -> None:
         say(f"The certificate cannot be read: {error}", "  ")
         return
     if outcome.error is None:
-        _say_verified(outcome, facts, policy)
+        _say_verified(outcome, facts, settings.policy)
     else:
         _say_refused(outcome, facts)
 

@@ -1,0 +1,198 @@
+"""Which keys a policy file may have, and what each stands for: one table for each level."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial, reduce
+from operator import or_
+from typing import Any
+
+from .. import pem
+from ..errors import printable
+from ..hosts import Host
+from ..pins import Pin
+from ..policy import AuthPolicy, TLSPolicy
+from ..trust.base import TrustStore
+from ..trust.ca import CATrust
+from ..trust.exact import ExactCertificate
+from ..trust.system import CertifiTrust, SystemTrust
+from ..trust.waive import Waive, Waiver
+from ..values import Value
+from .checks import Location, Reader, boolean, day, of_kind, reason, say_list, table, text, texts
+
+Maker = Callable[[], Any]  # makes a trust store; reads the files that it is made of
+
+
+class Entry(Value, kw_only=True):
+    """One table of the file, checked as far as that goes without other files."""
+
+    at: Location
+    found: dict[str, Any]
+
+    def policy(self) -> TLSPolicy:
+        """Reads the files that the entry names. Raises `PolicyError` with the place in front."""
+        given = {name: self.found[name] for name in _TLS if name in self.found}
+        if "trust" in self.found:
+            with self.at.key("trust").in_front():
+                given["trust"] = self.found["trust"]()
+        with self.at.in_front():
+            return TLSPolicy(**given)
+
+
+def default(value: object, at: Location) -> Entry:
+    """`[default]`: what is about one server has no place there."""
+    return Entry(at=at, found=table(value, at, {**_TLS, **_ANY_SERVER}))
+
+
+def server(value: object, at: Location) -> Entry:
+    """`[servers."host"]` or `[servers."host:port"]`."""
+    found = table(value, at, {**_TLS, **_ANY_SERVER, **_ONE_SERVER})
+    if "plaintext" in found and len(found) > 1:
+        others = say_list(name for name in found if name != "plaintext")
+        raise at.error(
+            f"plaintext stands alone, but here is also: {others}. In clear there is no certificate "
+            "and no sign-in.",
+            "Give the port that has TLS an entry of its own, such as "
+            '[servers."mail.example.org:465"].',
+        )
+    return Entry(at=at, found=found)
+
+
+def _version(value: object, at: Location) -> str:
+    found = text(value, at)
+    if found not in ("1.2", "1.3"):
+        raise at.error(f'expected "1.2" or "1.3", found {_quoted(found)}.')
+    return found
+
+
+def _quoted(value: str) -> str:
+    return f'"{printable(value, longest=60)}"'
+
+
+def _pins(value: object, at: Location) -> tuple[Pin, ...]:
+    found = texts(value, at)
+    with at.in_front():
+        return tuple(map(Pin, found))
+
+
+def _pin(value: object, at: Location) -> Pin:
+    found = text(value, at)
+    with at.in_front():
+        return Pin(found)
+
+
+def _name(value: object, at: Location) -> str:
+    found = text(value, at)
+    with at.in_front():
+        Host.parse(found)
+    return found
+
+
+def _auth(value: object, at: Location) -> AuthPolicy:
+    found = table(value, at, _AUTH)
+    with at.in_front():
+        return AuthPolicy(**found)
+
+
+def _path(value: object, at: Location) -> str:
+    """From the folder of the policy file; or PEM text itself, as the stores take it."""
+    found = text(value, at)
+    if pem.is_pem(found):
+        return found
+    if not found.strip():
+        raise at.error("expected the path of a file, found empty text.")  # it would be the folder
+    below_home = os.path.expanduser(found) if found.startswith("~/") else found
+    return os.path.join(os.path.dirname(at.file), below_home)
+
+
+def _waiver(value: object, at: Location) -> Waiver:
+    found = table(value, at, _WAIVE_EXPIRY)
+    if missing := [name for name in _WAIVE_EXPIRY if name not in found]:
+        raise at.error(
+            f"{say_list(missing)} is missing.",
+            'Write waive_expiry = { reason = "new one is ordered", until = 2027-03-01 }.',
+        )
+    return Waive.EXPIRY(found["reason"], until=found["until"])
+
+
+def _trust(value: object, at: Location) -> Maker:
+    """A store, or a list of stores of certificate authorities, joined as with `|`."""
+    if type(value) is not list:
+        return _store(value, at)
+    if not value:
+        raise at.error("the list is empty, so nobody would be believed.")
+    makers = []
+    for number, one in enumerate(value, 1):
+        makers.append(_store(one, at.item(number)))
+        if isinstance(one, dict) and "ca" not in one:
+            raise at.item(number).error(
+                "only stores of certificate authorities can be joined.",
+                "A server with a certificate of its own has that as its only trust.",
+            )
+    return partial(_joined, makers)
+
+
+def _joined(makers: list[Maker]) -> TrustStore:
+    joined: TrustStore = reduce(or_, [make() for make in makers])
+    return joined
+
+
+def _store(value: object, at: Location) -> Maker:
+    if isinstance(value, str):
+        return _known(value, at)
+    expected = f"{_NAMES}, a table with ca, certificate or pin, or a list of stores"
+    found = table(of_kind(value, at, dict, expected), at, _STORE)
+    kinds = [name for name in ("ca", "certificate", "pin") if name in found]
+    if len(kinds) != 1:
+        here = f"here are {' and '.join(kinds)}" if kinds else "here is none"
+        raise at.error(f"expected one of ca, certificate and pin; {here}.")
+    if kinds == ["ca"]:
+        return _authorities(found, at)
+    return partial(
+        ExactCertificate,
+        found.get("certificate"),
+        found.get("pin"),
+        waive=found.get("waive_expiry"),
+        acknowledge=found.get("acknowledge"),
+    )
+
+
+def _known(value: str, at: Location) -> Maker:
+    if value not in _STORES:
+        raise at.error(
+            f"expected {_NAMES}, found {_quoted(value)}.",
+            'A file is named by what it holds: trust = { ca = "corp.pem" } or '
+            '{ certificate = "server.pem" }.',
+        )
+    return _STORES[value]
+
+
+def _authorities(found: dict[str, Any], at: Location) -> Maker:
+    if surplus := [name for name in found if name != "ca"]:
+        raise at.key(surplus[0]).error("this goes with certificate or pin, not with ca.")
+    return partial(CATrust, found["ca"])
+
+
+# -- the tables
+
+_TLS: dict[str, Reader] = {  # as TLSPolicy has them
+    "trust": _trust,
+    "pins": _pins,
+    "minimum_version": _version,
+    "strict_x509": boolean,
+    "legacy_ciphers": reason,
+}
+_ANY_SERVER: dict[str, Reader] = {"auth": _auth}
+_ONE_SERVER: dict[str, Reader] = {"server_hostname": _name, "plaintext": reason}
+_AUTH: dict[str, Reader] = {"mechanisms": texts}  # as AuthPolicy has them
+_STORE: dict[str, Reader] = {
+    "ca": _path,
+    "certificate": _path,
+    "pin": _pin,
+    "acknowledge": reason,
+    "waive_expiry": _waiver,
+}
+_WAIVE_EXPIRY: dict[str, Reader] = {"reason": reason, "until": day}
+_STORES: dict[str, Maker] = {"system": SystemTrust, "certifi": CertifiTrust}
+_NAMES = " or ".join(f'"{name}"' for name in _STORES)
