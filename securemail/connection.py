@@ -137,7 +137,8 @@ class Connection(Guarded):
         self._address = ""
         target, number = Host.parse(host), _port_number(port)
         require_port(number, self._MODE, type(self).__name__)
-        self._apply(settings_for(target, number))
+        says_it_all = self._policy is not None or self._context is not None
+        self._apply(None if says_it_all else settings_for(target, number))
         self._endpoint = Endpoint(
             host=target,
             name=self._server_hostname or target,
@@ -149,7 +150,8 @@ class Connection(Guarded):
             self._tls_context()  # whatever is wrong with it is told before anything is connected
 
     def _apply(self, settings: ServerSettings | None) -> None:
-        """What the caller gave; where he gave nothing, what the file says of this server."""
+        """What the caller gave; where he gave nothing, what the policy file says of the server. A
+        caller who brings a policy or a context has said whom he believes, and goes without it."""
         self._settings = settings
         self._auth = self._own_auth or (settings.auth if settings else AuthPolicy())
         self._plaintext = self._own_plaintext or (settings.plaintext if settings else None)
@@ -193,7 +195,6 @@ class Connection(Guarded):
         tls = channel.report if isinstance(channel, Verified) else None
         if not self._address and self.sock is not None:
             self._address = _address_of(self.sock)
-        uses_file = self._settings is not None and self._context is None and self._policy is None
         return ConnectionReport(
             protocol=self._endpoint.protocol,
             host=self._endpoint.host.address,
@@ -202,7 +203,7 @@ class Connection(Guarded):
             tls=tls,
             auth=self._auth_report,
             plaintext=self._plaintext if tls is None else None,
-            policy_file=self._settings.source if uses_file and self._settings else None,
+            policy_file=self._settings.source if self._settings else None,
         )
 
 
