@@ -34,6 +34,7 @@ SERVICES = {
     143: "imap",
     110: "pop3",
     587: "submission",
+    25: "relay",
 }
 
 # Would lead the examples elsewhere than the reader sees.
@@ -62,7 +63,7 @@ class Started:
 def start_servers(stack: ExitStack) -> Started:
     """Start the servers; they end with the stack."""
     users = {USER: PASSWORD}
-    public = stack.enter_context(MailServers(users=users, hostnames=HOSTNAMES))
+    public = stack.enter_context(MailServers(users=users, hostnames=HOSTNAMES, relay=True))
     own = stack.enter_context(
         MailServers(users=users, hostnames=(OWN_CERTIFICATE,), certificate="self_signed")
     )

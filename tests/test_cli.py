@@ -107,7 +107,8 @@ def test_the_loopback_servers_of_the_demo(tmp_path: Path, run: Run) -> None:
     authority = Authority()
     authority.write_ca(tmp_path / "ca.pem")
     with MailServers(users={"alice": "secret-word"}, authority=authority) as servers:
-        for protocol, port in zip(("imap", "pop3", "smtp"), servers.ports.values(), strict=True):
+        for protocol, service in (("imap", "imaps"), ("pop3", "pop3s"), ("smtp", "submissions")):
+            port = servers.ports[service]
             status, text = run(
                 "check", "localhost", f"--{protocol}", "--port", port, "--ca", tmp_path / "ca.pem"
             )

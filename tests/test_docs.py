@@ -211,3 +211,46 @@ $ python hello.py
 pop3.example.com
 ```
 """
+
+
+def test_documents_reach_every_kind_of_server(tmp_path: Path) -> None:
+    """The ports with STARTTLS, and the relay without."""
+    document = tmp_path / "document.md"
+    document.write_text(REACHING_WITH_STARTTLS)
+
+    run_document(document, tmp_path)
+
+
+REACHING_WITH_STARTTLS = """
+```python
+import imaplib, poplib, smtplib, ssl
+verified = ssl.create_default_context()
+
+with smtplib.SMTP("smtp.example.org", 587, local_hostname="me") as smtp:
+    smtp.starttls(context=verified)
+    smtp.login(user, password)
+    smtp.sendmail("a@example.org", "b@example.org", "Subject: one")
+
+with smtplib.SMTP("mail.example.com", 25, local_hostname="me") as smtp:
+    smtp.sendmail("a@example.org", "b@example.org", "Subject: two")
+
+with imaplib.IMAP4("imap.example.org", 143) as imap:
+    imap.starttls(verified)
+    imap.login(user, password)
+    assert imap.select() == ("OK", [b"2"])
+
+pop3 = poplib.POP3("pop3.example.org", 110)
+pop3.stls(verified)
+pop3.user(user)
+pop3.pass_(password)
+assert pop3.retr(2)[1] == [b"Subject: two"]
+pop3.quit()
+
+smtp = smtplib.SMTP("mail.internal.example.org", 587, local_hostname="me")
+try:
+    smtp.starttls(context=verified)
+    assert False, "a self-signed certificate"
+except ssl.SSLCertVerificationError:
+    smtp.close()
+```
+"""

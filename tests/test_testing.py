@@ -28,11 +28,9 @@ pytest.importorskip("aiosmtpd")
 pytest.importorskip("trustme")
 
 from securemail.testing import Authority, Mailbox, MailServers
-from securemail.testing.accounts import Accounts
 from securemail.testing.authority import CertificateKind
-from securemail.testing.connection import LINE_LIMIT, LITERAL_LIMIT, Site
+from securemail.testing.connection import LINE_LIMIT, LITERAL_LIMIT
 from securemail.testing.imap_syntax import Bad, parse, sequence_set
-from securemail.testing.smtp_server import SMTPProtocol
 from servers.asynchronous import to_the_end
 
 USERS = {"alice": "secret", "björn": "pässwörd €"}
@@ -287,32 +285,6 @@ class TestSignIn:
                 assert smtp.login("alice", "x" * 5000)[0] == 235
             with Clients(servers, context).imap() as imap:
                 assert imap.login("alice", "x" * 5000)[0] == "OK"
-
-    def test_smtp_with_starttls(self, authority: Authority, context: ssl.SSLContext) -> None:
-        """Not one of the ports yet, but the protocol can do it."""
-        received: list[bytes] = []
-        site = Site(Accounts(USERS), Mailbox())
-
-        def talk(port: int) -> None:
-            with smtplib.SMTP("localhost", port, local_hostname="client", timeout=10) as smtp:
-                smtp.ehlo()
-                assert not smtp.has_extn("auth")
-                assert smtp.docmd("AUTH PLAIN")[0] == 538
-                smtp.starttls(context=context)
-                smtp.login("alice", "secret")
-                smtp.sendmail("a@example.org", ["b@example.org"], MESSAGE)
-
-        async def serve() -> None:
-            tls = authority.server_context()
-            server = await asyncio.get_running_loop().create_server(
-                lambda: SMTPProtocol(site, received.append, starttls=tls), "127.0.0.1", 0
-            )
-            async with server:
-                await asyncio.to_thread(talk, server.sockets[0].getsockname()[1])
-
-        asyncio.run(serve())
-        assert [message.data for message in site.mailbox.messages()] == [MESSAGE]
-        assert b"".join(received).startswith(b"ehlo client\r\nAUTH PLAIN\r\nSTARTTLS\r\nehlo")
 
     def test_apop_is_off_unless_asked_for(
         self, clients: Clients, authority: Authority, context: ssl.SSLContext

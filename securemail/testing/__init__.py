@@ -1,7 +1,9 @@
-"""Small mail servers on loopback, over TLS from a throw-away CA, for demonstrations and tests.
+"""Small mail servers on loopback, with a throw-away CA, for demonstrations and tests.
 
 >>> with MailServers(users={"alice": "secret"}) as servers:
 ...     servers.ports["imaps"], servers.authority.ca_pem, servers.mailbox
+
+Each protocol has a port with TLS from the first byte and one with STARTTLS.
 
 They are real enough for real clients, keep everything in memory, and are no mail system.
 """

@@ -1,4 +1,4 @@
-"""What the servers have in common: recording, and reading bounded lines.
+"""What the servers have in common: a conversation in bounded lines, and who may have it.
 
 All connections live in one event loop, in one thread: aiosmtpd wants asyncio anyway, and an event
 loop can end every connection at once, which threads that wait for their clients cannot.
@@ -18,13 +18,12 @@ from typing import ClassVar, cast
 
 from .accounts import Accounts
 from .mailbox import Mailbox
+from .recording import Recorded, Recording
 
 LINE_LIMIT = 64 * 1024
 LITERAL_LIMIT = 64 * 1024 * 1024
 
 log = logging.getLogger("securemail.testing")
-
-Record = Callable[[bytes], None]
 
 
 @dataclass(frozen=True)
@@ -40,24 +39,6 @@ class TooLong(Exception):
     """The client sent a line or a literal beyond our bound: no way to go on."""
 
 
-class Recorded(asyncio.Protocol):
-    """Mixed into a protocol: records what the client sent, and tells when the connection is over.
-
-    With TLS this is what came out of the TLS layer, so bytes of a failed handshake are not in it.
-    """
-
-    record: Record
-    over: asyncio.Event
-
-    def data_received(self, data: bytes) -> None:
-        self.record(bytes(data))
-        super().data_received(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self.over.set()
-
-
 class Session(ABC):
     """A conversation in lines. A subclass says how it greets and how it answers."""
 
@@ -71,6 +52,7 @@ class Session(ABC):
         self.transport = transport
         self.site = site
         self.finished = False
+        self.wants_tls = False
 
     @abstractmethod
     def greet(self) -> None:
@@ -79,6 +61,16 @@ class Session(ABC):
     @abstractmethod
     async def answer(self, line: bytes) -> None:
         """Answer one command, given without its line end. Set `finished` after the last one."""
+
+    def end_for_tls(self) -> None:
+        """To be called before the OK to STARTTLS is sent: this session reads nothing that comes
+        after it, as that is for the TLS layer."""
+        self.transport.pause_reading()
+        self.wants_tls = self.finished = True
+
+    def within_tls(self, reader: asyncio.StreamReader, transport: asyncio.Transport) -> Session:
+        """The session that goes on after the upgrade. It does not greet."""
+        raise NotImplementedError
 
     def send(self, *lines: bytes) -> None:
         """Send lines. Nothing waits for a slow reader: what he leaves unread stays in memory."""
@@ -99,10 +91,11 @@ class Session(ABC):
         self.send(prompt)
         return decode_base64(await self.read_line())
 
-    async def converse(self) -> None:
+    async def converse(self, *, greet: bool) -> None:
         """The whole conversation. However the client behaves, it ends here."""
         try:
-            self.greet()
+            if greet:
+                self.greet()
             while not self.finished:
                 await self.answer(await self.read_line())
         except TooLong:
@@ -113,25 +106,41 @@ class Session(ABC):
         except Exception:
             log.exception("%s: a mistake of the server", type(self).__name__)
         finally:
-            self.transport.close()
+            if not self.wants_tls:
+                self.transport.close()
+
+
+SessionMaker = Callable[[asyncio.StreamReader, asyncio.Transport], Session]
 
 
 class SessionProtocol(Recorded, asyncio.StreamReaderProtocol):
-    """Holds one session on one connection."""
+    """Holds one session on one connection, from the greeting or from the upgrade on."""
 
-    def __init__(self, session: type[Session], site: Site, record: Record) -> None:
-        self.record = record
+    session: Session
+
+    def __init__(self, make: SessionMaker, recording: Recording, *, upgraded: bool = False) -> None:
+        self.make = make
+        self.recording = recording
+        self.upgraded = self.is_tls = upgraded
         self.over = asyncio.Event()
         self.reader = asyncio.StreamReader(limit=LINE_LIMIT)
-        self.session = session
-        self.site = site
         super().__init__(self.reader)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        session = self.session(self.reader, cast(asyncio.Transport, transport), self.site)
+        self.session = self.make(self.reader, cast(asyncio.Transport, transport))
         # Kept, because the event loop itself keeps only a weak reference to a task.
-        self.task = asyncio.create_task(session.converse())
+        self.task = asyncio.create_task(self.converse())
+
+    async def converse(self) -> None:
+        await self.session.converse(greet=not self.upgraded)
+        if self.session.wants_tls:
+            self.over.set()
+
+    def successor(self) -> SessionProtocol | None:
+        if not self.session.wants_tls:
+            return None
+        return SessionProtocol(self.session.within_tls, self.recording, upgraded=True)
 
 
 def decode_base64(text: bytes) -> bytes | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from .imap_fetch import marks_seen, parse_items, render
 from .imap_syntax import Argument, Bad, No, sequence_set, take, word, words
@@ -12,7 +12,7 @@ from .mailbox import DELETED, SEEN, Message
 if TYPE_CHECKING:
     from .imap_server import IMAPSession
 
-Handler: TypeAlias = "Callable[[IMAPSession, list[Argument]], Awaitable[str]]"
+Handler = Callable[[Any, list[Argument]], Awaitable[str]]  # its first argument is the session
 
 FLAGS = ("\\Answered", "\\Flagged", DELETED, SEEN, "\\Draft")
 #: SEARCH keys without an argument.

@@ -8,12 +8,13 @@ it reads, passwords included.
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
 import re
 from typing import ClassVar
 
 from . import imap_selected
-from .connection import LITERAL_LIMIT, Session, TooLong, decode_base64
+from .connection import LITERAL_LIMIT, Session, Site, TooLong, decode_base64
 from .imap_fetch import parse_date
 from .imap_selected import FLAGS, Handler, known_flags
 from .imap_syntax import LITERAL, Argument, Bad, No, astring, parse, take, word, words
@@ -30,11 +31,16 @@ class IMAPSession(Session):
     capabilities = b"IMAP4rev1 LITERAL+ SASL-IR UNSELECT AUTH=PLAIN"
     read_only = False
 
-    def greet(self) -> None:
-        """RFC 3501 7.1.1."""
+    def __init__(
+        self, reader: asyncio.StreamReader, transport: asyncio.Transport, site: Site
+    ) -> None:
+        super().__init__(reader, transport, site)
         self.commands = self.NOT_AUTHENTICATED
         #: The UIDs that this client knows, by sequence number. The mailbox may be ahead of it.
         self.view: list[int] = []
+
+    def greet(self) -> None:
+        """RFC 3501 7.1.1."""
         self.send(b"* OK [CAPABILITY " + self.capabilities + b"] ready")
 
     async def answer(self, line: bytes) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import itertools
 import os
 import time
-from collections.abc import Awaitable, Callable
-from typing import ClassVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, ClassVar
 
-from .connection import Session, decode_base64
+from .connection import Session, Site, decode_base64
 from .mailbox import Message
 
-Handler = Callable[["POP3Session", bytes], Awaitable[None]]
+Handler = Callable[[Any, bytes], Awaitable[None]]  # its first argument is the session
 
 
 class Refused(Exception):
@@ -23,14 +24,20 @@ class POP3Session(Session):
     """One connection. Commands are in a table for each state (RFC 1939 3)."""
 
     too_long = b"-ERR line too long"
+    capabilities: ClassVar[Sequence[bytes]] = (b"TOP", b"UIDL", b"USER", b"SASL PLAIN")
     timestamp: bytes | None = None
     user: bytes | None = None
     #: The messages as they were at sign-in: POP3 shows nothing newer. None before the sign-in.
     messages: list[Message] | None = None
 
+    def __init__(
+        self, reader: asyncio.StreamReader, transport: asyncio.Transport, site: Site
+    ) -> None:
+        super().__init__(reader, transport, site)
+        self.deleted: set[int] = set()
+
     def greet(self) -> None:
         """RFC 1939 4 and, for the timestamp, 7."""
-        self.deleted: set[int] = set()
         if self.site.apop:
             self.timestamp = b"<%d.%d@localhost>" % (os.getpid(), time.time_ns())
         self.send(b"+OK ready " + (self.timestamp or b""))
@@ -49,8 +56,7 @@ class POP3Session(Session):
 
     async def capa(self, argument: bytes) -> None:
         """RFC 2449 5."""
-        capabilities = [b"TOP", b"UIDL", b"USER", b"SASL PLAIN"]
-        self.send(b"+OK", *capabilities, b".")
+        self.send(b"+OK", *self.capabilities, b".")
 
     async def quit_(self, argument: bytes) -> None:
         """RFC 1939 6: only now is anything removed."""

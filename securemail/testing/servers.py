@@ -1,4 +1,4 @@
-"""The three servers together, in one thread."""
+"""The servers together, in one thread."""
 
 from __future__ import annotations
 
@@ -6,30 +6,25 @@ import asyncio
 import ipaddress
 import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 from .accounts import Accounts
 from .authority import DEFAULT_NAMES, Authority, CertificateKind
-from .connection import Record, Recorded, SessionProtocol, Site, log
-from .imap_server import IMAPSession
+from .connection import Site, log
 from .mailbox import Mailbox
-from .pop3_server import POP3Session
-from .smtp_server import QuietLog, SMTPProtocol
+from .ports import PROTOCOLS
+from .recording import Recorded, Recording, tapped
+from .smtp_server import QuietLog
 
-#: What speaks on each port. Ports with STARTTLS will be more rows.
-PROTOCOLS: dict[str, Callable[[Site, Record], Recorded]] = {
-    "imaps": lambda site, record: SessionProtocol(IMAPSession, site, record),
-    "pop3s": lambda site, record: SessionProtocol(POP3Session, site, record),
-    "submissions": SMTPProtocol,
-}
 #: How long the end waits for bytes of clients that have hung up, so that `received` has them.
 LAST_BYTES = 0.2
 
 
 class MailServers:
-    """IMAP, POP3 and submission on free ports of loopback, with TLS from the first byte.
+    """IMAP, POP3 and submission on free ports of loopback: with TLS from the first byte (``imaps``,
+    ``pop3s``, ``submissions``) and with STARTTLS (``imap``, ``pop3``, ``submission``).
 
     >>> with MailServers(users={"alice": "secret"}) as servers:
     ...     imaplib.IMAP4_SSL(servers.host, servers.ports["imaps"], ssl_context=...)
@@ -37,7 +32,12 @@ class MailServers:
     `users` maps names to passwords; all users see the same :class:`Mailbox`, and every message
     submitted lands in it. `certificate` is the kind that the servers show, `hostnames` the names
     it is made out to. `hosts` are the loopback addresses to listen on, one port number for all.
-    `apop` puts an APOP timestamp into the POP3 greeting. A `MailServers` is used once.
+    `apop` puts an APOP timestamp into the POP3 greeting. `relay` adds one more port, ``relay``,
+    that takes mail in clear and from anybody, as a machine's relay for its own programs does.
+    A `MailServers` is used once.
+
+    The ports with STARTTLS take no password before TLS. What a client sends along with STARTTLS is
+    dropped, and what it sends in clear after that ends the connection.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class MailServers:
         authority: Authority | None = None,
         mailbox: Mailbox | None = None,
         apop: bool = False,
+        relay: bool = False,
     ) -> None:
         beyond = [host for host in hosts if not ipaddress.ip_address(host).is_loopback]
         if beyond or not hosts:
@@ -62,7 +63,8 @@ class MailServers:
         self.hostnames = tuple(hostnames)
         self.ports: dict[str, int] = {}
         self._site = Site(Accounts(users), self.mailbox, apop=apop)
-        self._records: list[tuple[str, list[bytes]]] = []
+        self._protocols = [name for name in PROTOCOLS if relay or name != "relay"]
+        self._recordings: list[Recording] = []
         self._listeners: dict[socket.socket, str] = {}
         self._conversations: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name="securemail.testing", daemon=True)
@@ -77,7 +79,16 @@ class MailServers:
         A client that broke the handshake off is there with nothing. As proof that something was
         *not* sent, read it after the servers have stopped: then nothing is on its way any more.
         """
-        return [(protocol, b"".join(chunks)) for protocol, chunks in self._records.copy()]
+        return [(each.protocol, each.within_tls) for each in self._recordings.copy()]
+
+    @property
+    def received_clear(self) -> list[tuple[str, bytes]]:
+        """For the same connections: the protocol, and what the client sent outside TLS.
+
+        That is what came before an upgrade or without one, to ports with TLS from the first byte
+        too. Of a handshake that succeeded there is nothing; one that failed is there as it came.
+        """
+        return [(each.protocol, each.outside_tls) for each in self._recordings.copy()]
 
     @property
     def certificate_pem(self) -> bytes:
@@ -102,7 +113,7 @@ class MailServers:
         """Listen. When this returns, clients can connect."""
         self._context = self.authority.context_for(self.certificate, *self.hostnames)
         try:
-            for protocol in PROTOCOLS:
+            for protocol in self._protocols:
                 listeners = listen(self.hosts)
                 self._listeners |= dict.fromkeys(listeners, protocol)
                 self.ports[protocol] = listeners[0].getsockname()[1]
@@ -140,28 +151,43 @@ class MailServers:
             connection, _ = listener.accept()
         except OSError:
             return  # the client has gone already
+        recording = Recording(protocol)
+        self._recordings.append(recording)
+        connection = tapped(connection, recording)
         connection.setblocking(False)
         # The greeting follows the session tickets at once: Nagle would hold it back for 40 ms.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        task = self._loop.create_task(self._converse(connection, protocol))
+        task = self._loop.create_task(self._converse(connection, recording))
         self._conversations.add(task)
         task.add_done_callback(self._conversations.discard)
 
-    async def _converse(self, connection: socket.socket, protocol: str) -> None:
-        """One connection from the handshake to the end."""
-        chunks: list[bytes] = []
-        self._records.append((protocol, chunks))
-        make = PROTOCOLS[protocol]
+    async def _converse(self, connection: socket.socket, recording: Recording) -> None:
+        """One connection to its end."""
+        port = PROTOCOLS[recording.protocol]
         try:
             transport, conversation = await self._loop.connect_accepted_socket(
-                lambda: make(self._site, chunks.append), connection, ssl=self._context
+                lambda: port.speak(self._site, recording, self._context),
+                connection,
+                ssl=self._context if port.implicit_tls else None,
             )
         except OSError:
             return  # no handshake: it refused our certificate, spoke no TLS, or hung up
         try:
             await conversation.over.wait()
+            if (successor := conversation.successor()) is not None:
+                await self._go_on_within_tls(transport, successor)
         finally:
             transport.abort()
+
+    async def _go_on_within_tls(self, transport: asyncio.Transport, successor: Recorded) -> None:
+        """The upgrade, and what follows it."""
+        try:
+            tls = await self._loop.start_tls(transport, successor, self._context, server_side=True)
+        except OSError:
+            return  # as above
+        if tls is not None:  # which it is if the client has gone meanwhile
+            successor.connection_made(tls)
+            await successor.over.wait()
 
     async def _end_conversations(self) -> None:
         if self._conversations:

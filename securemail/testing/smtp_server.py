@@ -11,11 +11,12 @@ import logging
 import ssl
 import threading
 from collections import defaultdict
-from typing import Any
+from typing import Any, ClassVar
 
-from aiosmtpd.smtp import MISSING, SMTP, AuthResult, Envelope, LoginPassword, Session
+from aiosmtpd.smtp import MISSING, SMTP, AuthResult, Envelope, LoginPassword, Session, syntax
 
-from .connection import LINE_LIMIT, LITERAL_LIMIT, Record, Recorded, Site
+from .connection import LINE_LIMIT, LITERAL_LIMIT, Site
+from .recording import Recorded, Recording
 
 
 class Handler:
@@ -51,6 +52,8 @@ class Handler:
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> Any:
         """RFC 6409 4.3. (`auth_required` would warn: aiosmtpd does not know of implicit TLS.)"""
+        if server.tls_context is not None and session.ssl is None:
+            return "530 5.7.0 Must issue a STARTTLS command first"  # RFC 3207 4
         return MISSING if session.authenticated else "530 5.7.0 Authentication required"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
@@ -61,14 +64,22 @@ class Handler:
 
 # aiosmtpd names a parameter of `connection_lost` its own way.
 class SMTPProtocol(Recorded, SMTP):  # pyright: ignore[reportIncompatibleMethodOverride]
-    """One connection. With a context for STARTTLS, signing in needs the upgrade first."""
+    """One connection. With a context for STARTTLS, all that matters needs the upgrade first.
+
+    After the upgrade nothing is left of what was said in clear (RFC 3207 4.2), nor of commands sent
+    along with STARTTLS (CVE-2011-0411): `connection_made` of aiosmtpd sees to both.
+    """
 
     line_length_limit = LINE_LIMIT
+    handler: ClassVar[type[Handler]] = Handler
+    has_auth: ClassVar[bool] = True
 
-    def __init__(self, site: Site, record: Record, starttls: ssl.SSLContext | None = None) -> None:
-        self.record = record
+    def __init__(
+        self, site: Site, recording: Recording, starttls: ssl.SSLContext | None = None
+    ) -> None:
+        self.recording = recording
         self.over = asyncio.Event()
-        handler = Handler(site)
+        handler = self.handler(site)
         super().__init__(
             handler,
             data_size_limit=LITERAL_LIMIT,
@@ -76,12 +87,41 @@ class SMTPProtocol(Recorded, SMTP):  # pyright: ignore[reportIncompatibleMethodO
             hostname="localhost",  # else it asks the DNS for its own name
             ident="securemail.testing",
             tls_context=starttls,
-            auth_require_tls=starttls is not None,
+            # aiosmtpd knows of no other TLS than STARTTLS, so this also turns AUTH off for good.
+            auth_require_tls=starttls is not None or not self.has_auth,
             authenticator=handler.authenticate,
             loop=asyncio.get_running_loop(),
         )
         # RFC 4954 4: an AUTH command may have 12,288 octets; aiosmtpd has 512 for each command.
         self.command_size_limits = defaultdict(lambda: 12_288)
+
+    @syntax("STARTTLS", when="tls_context")
+    async def smtp_STARTTLS(self, arg: str) -> None:
+        """aiosmtpd would also upgrade twice, and ask for patience where there is no STARTTLS."""
+        if self.tls_context is None:
+            await self.push("502 5.5.1 STARTTLS is not for this port")
+        elif self.is_tls:
+            await self.push("503 5.5.1 TLS is there already")
+        else:
+            await super().smtp_STARTTLS(arg)
+
+
+class RelayHandler(Handler):
+    async def handle_MAIL(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> Any:
+        """From anybody."""
+        return MISSING
+
+
+class RelayProtocol(SMTPProtocol):
+    """A relay for the programs of its own machine. It has neither STARTTLS nor AUTH."""
+
+    handler = RelayHandler
+    has_auth = False
+
+    async def smtp_AUTH(self, arg: str) -> None:
+        await self.push("503 5.5.1 Authentication is not for this port")
 
 
 class QuietLog(logging.Filter):
