@@ -22,7 +22,7 @@ from .classes import IMAP4
 from .lines import STANDARD
 from .pipe import Pipe
 
-_LAST_WORDS = 5.0  # seconds for the command to end by itself, once its pipes are closed
+_LAST_WORDS = 2.0  # seconds for the command to end by itself, once its pipes are closed
 
 
 class IMAP4_stream(IMAP4, imaplib.IMAP4_stream):
