@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from .policy import Limits
 
 CRLF = b"\r\n"
-_DOTS = (b".\r\n", b".\n", b"\r.\n")  # the last line of a multi-line reply, as it is met
+_DOTS = (b".\r\n", b".\n")  # the last line of a multi-line reply, as it is met
+_RARE_DOT = b"\r.\n"  # and as the standard module takes it
 _FORBIDDEN = (b"\r", b"\n", b"\0")
 _BUFFER = 64 * 1024  # octets: a few TLS records
 _CHUNK = 1024 * 1024  # octets that are allocated before they have come
@@ -35,8 +36,10 @@ def acknowledge_at_once(sock: Any) -> None:
     one is acknowledged, which the kernel delays by 40 ms; it forgets that it was asked, so this is
     called before each read."""
     if _QUICKACK is not None:
-        with contextlib.suppress(OSError):
+        try:  # noqa: SIM105 - suppress() costs more than the call, and this is done for each read
             sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+        except OSError:
+            pass
 
 
 class Incoming(io.RawIOBase):
@@ -44,7 +47,7 @@ class Incoming(io.RawIOBase):
 
     `expect()` begins a new reply: a command was sent. From then on each line must be complete
     within `read` seconds (a server at long work sends one now and then), bulk data must make
-    progress of 1 KiB in as long, and lines are counted. What goes over a bound is told to
+    progress of 1 KiB in as long, and its lines are counted. What goes over a bound is told to
     `on_end`, which closes the connection, and raised.
     """
 
@@ -55,6 +58,7 @@ class Incoming(io.RawIOBase):
         self._limits = limits
         self._on_end = on_end
         self._own_timeout = sock.gettimeout()
+        self._is_tls = isinstance(sock, ssl.SSLSocket)
         self.in_literal = False  # octets announced by a literal: no lines in there
         self.is_bulk = False  # a message, whose lines are not replies
         self.ran_out = False  # a time-out of the caller's own ended the last read
@@ -83,25 +87,29 @@ class Incoming(io.RawIOBase):
             count = self._receive(buffer, self._remaining())
         except TimeoutError:
             raise self._on_end(self._too_slow()) from None
-        self._account(memoryview(buffer)[:count])
+        self._account(buffer, count)
         return count
 
     def _receive(self, buffer: Any, remaining: float | None) -> int:
         if remaining == self._own_timeout:  # a new stretch: spare two system calls
-            count: int = self._sock.recv_into(buffer)
-            return count
+            return self._take(buffer)
         self._sock.settimeout(remaining)
         try:
-            count = self._sock.recv_into(buffer)
+            return self._take(buffer)
         finally:
             with contextlib.suppress(OSError):  # it may have been closed
                 self._sock.settimeout(self._own_timeout)
+
+    def _take(self, buffer: Any) -> int:
+        """`recv_into`, which an `SSLSocket` only passes on to its `read`."""
+        sock = self._sock
+        count: int = sock.read(len(buffer), buffer) if self._is_tls else sock.recv_into(buffer)
         return count
 
     def _by_callers_timeout(self, buffer: Any) -> int | None:
         """Somebody waits in his own way, as IDLE does: his time-out is no dead connection."""
         try:
-            count: int = self._sock.recv_into(buffer)
+            count = self._take(buffer)
         except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
             self.ran_out = True  # not raised from here: the buffer above would lose what it has
             return None
@@ -120,12 +128,18 @@ class Incoming(io.RawIOBase):
             raise TimeoutError
         return self._until - now
 
-    def _account(self, octets: memoryview) -> None:
+    def _account(self, buffer: Any, count: int) -> None:
+        """`count` octets have come into `buffer`: is that progress?"""
         self._is_silent = False
-        self._octets += len(octets)
-        lines = 0 if self.in_literal else bytes(octets).count(b"\n")
-        if self._octets >= _PROGRESS or (lines and not self.is_bulk):
+        self._octets += count
+        is_progress = self._octets >= _PROGRESS
+        if not (is_progress or self.in_literal or self.is_bulk):
+            is_progress = b"\n" in bytes(memoryview(buffer)[:count])
+        if is_progress:
             self._restart()
+
+    def count_lines(self, lines: int) -> None:
+        """So many were read."""
         self._lines += lines
         if self._lines > self._limits.lines:
             raise self._on_end(
@@ -166,6 +180,7 @@ class Reader:
             line = self._go_on(line)
         if len(line) > self._limits.line:
             raise self._over(f"a line of more than {self._limits.line:,} octets", "line")
+        self._raw.count_lines(1)
         return line
 
     def read_until_dot(self) -> bytes:
@@ -174,14 +189,14 @@ class Reader:
         data = bytearray()
         self._raw.is_bulk = True
         try:
-            while (end := _find_dot(data, self._more(data))) < 0:
+            while (end := self._more(data)) < 0:
                 pass
         finally:
             self._raw.is_bulk = False
         return bytes(memoryview(data)[:end])
 
     def _more(self, data: bytearray) -> int:
-        """Move to `data` what is buffered, up to a dot alone; from where to look for that."""
+        """Move to `data` what is buffered, up to a dot alone; where that is, or -1."""
         start = max(len(data) - 4, 0)  # a dot may come in pieces
         block = self._buffered.peek(1)
         if self._raw.ran_out:  # a time-out of the caller's own: the rest of it would be misread
@@ -200,7 +215,8 @@ class Reader:
             last = data.index(b"\n", end) + 1
             del data[last:]
         self._buffered.read(len(data) - before)
-        return start
+        self._raw.count_lines(data.count(b"\n", before))
+        return end
 
     def _require_short_lines(self, begun: int, block: bytes) -> None:
         """`begun`: octets of a line that goes on in `block`."""
@@ -265,10 +281,14 @@ class Reader:
 
 def _find_dot(data: bytearray, start: int) -> int:
     """Where the line begins that is a dot alone, or -1."""
-    if start == 0 and data.startswith(_DOTS):
+    if start == 0 and data.startswith((*_DOTS, _RARE_DOT)):
         return 0
-    found = [at for at in (data.find(b"\n" + dot, start) for dot in _DOTS) if at >= 0]
-    return min(found) + 1 if found else -1
+    at = data.find(b"\n.", start)
+    while at >= 0 and not data.startswith(_DOTS, at + 1):  # a dot that is stuffed
+        at = data.find(b"\n.", at + 2)
+    rare = data.find(b"\n" + _RARE_DOT, start, at if at >= 0 else len(data))
+    at = rare if rare >= 0 else at
+    return at + 1 if at >= 0 else -1
 
 
 def require_line(line: bytes) -> None:

@@ -27,6 +27,7 @@ from .errors import (
 STANDARD: Any = imaplib.IMAP4  # captured: a program may put something else there later
 
 _LITERAL = re.compile(rb"\{(?P<size>[0-9]+)\+?\}\r?\n\Z")  # RFC 9051, 4.3
+_BRACES = (b"}\r\n", b"}\n")
 _ANNOUNCED = re.compile(rb"\{[0-9]+\+?\}\Z")  # at the end of a command: what follows is its text
 
 
@@ -166,6 +167,8 @@ class IMAP4Lines(Upgrading):
     def readline(self) -> bytes:
         """A line of a response, with its end."""
         line = self._open_reader().readline()
+        if not line.endswith(_BRACES):  # nearly all
+            return line
         if (announced := _LITERAL.search(line)) and not self._fits(announced["size"]):
             raise self._end(
                 LimitExceeded(

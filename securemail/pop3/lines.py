@@ -159,8 +159,9 @@ def _encoded(line: Any, encoding: str) -> Secret:
 
 def _split(text: bytes) -> tuple[list[bytes], int]:
     """The lines of a multi-line reply, and how many had a dot stuffed before them."""
-    if text.count(b"\r\n") == text.count(b"\n"):
-        lines = text.split(b"\r\n")[:-1]
+    lines = text.split(b"\r\n")
+    if text.count(b"\n") == len(lines) - 1:  # no line ends in LF alone
+        del lines[-1]
         if b"\n.." not in text and not text.startswith(b".."):
             return lines, 0
     else:
