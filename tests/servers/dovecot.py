@@ -4,6 +4,7 @@ import base64
 import grp
 import os
 import pwd
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -209,6 +210,15 @@ class Dovecot:
     def log(self) -> str:
         path = self._folder / "dovecot.log"
         return path.read_text("utf-8", "replace") if path.exists() else ""
+
+    def mail_of(self, user: str) -> list[bytes]:
+        """What has come into the user's inbox and has not been seen by any client."""
+        new = self._folder / "mail" / user / "Maildir" / "new"
+        return [path.read_bytes() for path in sorted(new.iterdir())] if new.exists() else []
+
+    def forget_mail(self, user: str) -> None:
+        """The user has never had any. Nobody may be signed in as that user."""
+        shutil.rmtree(self._folder / "mail" / user, ignore_errors=True)
 
     def _start(self) -> None:
         hosts = (self.host, self.remote_host)
