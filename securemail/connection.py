@@ -58,7 +58,8 @@ class Connection(Guarded):
 
     def _open_reader(self) -> Reader:
         """The reader of the socket in use now; or the error that ended the connection."""
-        self._raise_ended()
+        if self._ended is not None:
+            self._raise_ended()
         if self._reader is None or self._reader.sock is not self.sock:
             if self.sock.gettimeout() is None:  # a socket that a subclass brought
                 self.sock.settimeout(self._limits.read)

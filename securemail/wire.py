@@ -58,6 +58,7 @@ class Incoming(io.RawIOBase):
         self._limits = limits
         self._on_end = on_end
         self._own_timeout = sock.gettimeout()
+        self._longest = limits.read  # seconds
         self._is_tls = isinstance(sock, ssl.SSLSocket)
         self.in_literal = False  # octets announced by a literal: no lines in there
         self.is_bulk = False  # a message, whose lines are not replies
@@ -68,10 +69,7 @@ class Incoming(io.RawIOBase):
         """What comes next answers a new command."""
         self._lines = 0
         self._is_silent = True
-        self._restart()
-
-    def _restart(self) -> None:
-        """A new stretch of time, which begins when somebody waits."""
+        # A new stretch of time, which begins when somebody waits.
         self._octets = 0
         self._until: float | None = None
 
@@ -84,16 +82,17 @@ class Incoming(io.RawIOBase):
         if self._sock.gettimeout() != self._own_timeout:
             return self._by_callers_timeout(buffer)
         try:
-            count = self._receive(buffer, self._remaining())
+            remaining = self._remaining()
+            # A new stretch, mostly: the socket's own time-out is right, and nothing has to be set.
+            is_right = remaining == self._own_timeout
+            count = self._take(buffer) if is_right else self._take_within(remaining, buffer)
         except TimeoutError:
             raise self._on_end(self._too_slow()) from None
         self._account(buffer, count)
         return count
 
-    def _receive(self, buffer: Any, remaining: float | None) -> int:
-        if remaining == self._own_timeout:  # a new stretch: spare two system calls
-            return self._take(buffer)
-        self._sock.settimeout(remaining)
+    def _take_within(self, seconds: float | None, buffer: Any) -> int:
+        self._sock.settimeout(seconds)
         try:
             return self._take(buffer)
         finally:
@@ -118,12 +117,12 @@ class Incoming(io.RawIOBase):
 
     def _remaining(self) -> float | None:
         """Seconds until the reply is too slow; raises `TimeoutError` when it is."""
-        if self._limits.read is None:
+        if self._longest is None:
             return None
         now = time.monotonic()
         if self._until is None:
-            self._until = now + self._limits.read
-            return self._limits.read
+            self._until = now + self._longest
+            return self._longest
         if self._until <= now:
             raise TimeoutError
         return self._until - now
@@ -132,11 +131,11 @@ class Incoming(io.RawIOBase):
         """`count` octets have come into `buffer`: is that progress?"""
         self._is_silent = False
         self._octets += count
-        is_progress = self._octets >= _PROGRESS
-        if not (is_progress or self.in_literal or self.is_bulk):
-            is_progress = b"\n" in bytes(memoryview(buffer)[:count])
-        if is_progress:
-            self._restart()
+        if self._octets < _PROGRESS:
+            lines_count = not (self.in_literal or self.is_bulk)
+            if not (lines_count and b"\n" in bytes(memoryview(buffer)[:count])):
+                return
+        self._octets, self._until = 0, None
 
     def count_lines(self, lines: int) -> None:
         """So many were read."""
@@ -167,6 +166,7 @@ class Reader:
         self.sock = sock
         self._limits = limits
         self._on_end = on_end
+        self._longest = limits.line
         self._raw = Incoming(sock, limits, on_end)
         self._buffered = io.BufferedReader(self._raw, _BUFFER)
         self.expect = self._raw.expect
@@ -174,12 +174,12 @@ class Reader:
     def readline(self, most: int = -1) -> bytes:
         """A line with its end; what there is of it at the end of the connection. `most`: octets
         that a caller wants at the most, as in `io`; a line over `Limits.line` is an error."""
-        bound = self._limits.line + 1 if most < 0 else min(most, self._limits.line + 1)
-        line = self._buffered.readline(bound)
+        bound = self._longest + 1
+        line = self._buffered.readline(bound if most < 0 else min(most, bound))
         if self._begun or not line.endswith(b"\n"):
             line = self._go_on(line)
-        if len(line) > self._limits.line:
-            raise self._over(f"a line of more than {self._limits.line:,} octets", "line")
+        if len(line) > self._longest:
+            raise self._over(f"a line of more than {self._longest:,} octets", "line")
         self._raw.count_lines(1)
         return line
 

@@ -181,7 +181,7 @@ class IMAP4Lines(Upgrading):
 
     def _fits(self, digits: bytes) -> bool:
         # By length first: int() refuses thousands of digits, with an error of its own.
-        return len(digits) <= len(str(self._limits.literal)) and int(digits) <= self._limits.literal
+        return len(digits) <= 20 and int(digits) <= self._limits.literal
 
     def _read_reply(self) -> Reply:
         assert self._tag is not None

@@ -108,6 +108,8 @@ class GatedSocket(Gate, ssl.SSLSocket):
         self.close()
 
     def _require_open(self) -> None:
+        if self._told and self._refused is None and self._sslobj is not None:
+            return  # as below, for all but the first time
         # While SSLSocket._create runs on a socket that is not connected, it looks for early data
         # with recv(1). No TLS object exists then, and no caller who could see the data.
         if "_connected" in self.__dict__:
