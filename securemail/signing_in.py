@@ -22,7 +22,7 @@ from .report import AuthReport
 from .sasl.choose import Offer, choose_mechanism
 from .sasl.credentials import Password, Secret
 from .sasl.exchange import Broken, Dialect, Exchange, hide_password
-from .sasl.mechanism import Mechanism
+from .sasl.mechanism import Cancelled, Mechanism
 from .tls.verify import channel_of
 from .trouble import BREAKS, Trouble
 from .values import Value
@@ -136,7 +136,11 @@ class SigningIn(Trouble):
             self._write_secret(line, shown)
             if (reply := self._read_reply()).kind != "challenge":
                 break
-            line, shown = exchange.respond(reply.text), "<secret>"
+            try:
+                line, shown = exchange.respond(reply.text), "<secret>"
+            except Cancelled:
+                self._write_secret(Secret(self._DIALECT.cancel), "*")
+                return self._read_verdict()
         if reply.kind == "success":
             exchange.finish()
         return reply
@@ -161,18 +165,21 @@ class SigningIn(Trouble):
         try:
             yield
         except Broken as error:
-            self._close_now()
-            raise self._VIOLATION(
-                f"the server {error}.",
-                hint="This is not how a mail server signs anybody in; it has not proved itself.",
-                **self._details(),
+            raise self._close_for(
+                self._VIOLATION(
+                    f"the server {error}.",
+                    hint="This is not how a mail server signs anybody in; it has not proved "
+                    "itself.",
+                    **self._details(),
+                )
             ) from None
         except (*BREAKS, self._STANDARD_ERROR) as error:
-            self._close_now()
             if self._ended is not None:
-                raise self._ended from None
+                self._close_now()
+                self._raise_ended()
             if self._is_loss(error):
-                raise self._lost("during the sign-in", error) from error
+                raise self._close_for(self._lost("during the sign-in", error)) from error
             if isinstance(error, SecureMailError):
+                self._close_for(error)
                 raise
-            raise self._not_spoken(error) from error
+            raise self._close_for(self._not_spoken(error)) from error

@@ -52,6 +52,13 @@ class Trouble:
         if self._ended is not None:
             raise self._ended.with_traceback(None)  # else each time would add to the last one's
 
+    def _close_for(self, error: BaseException) -> BaseException:
+        """Close because of `error`, which every later verb raises as well."""
+        if isinstance(error, Exception):
+            self._ended = error
+        self._close_now()
+        return error
+
     def _details(self) -> dict[str, Any]:
         """For an error: where, and whether the password was sent."""
         details: dict[str, Any] = self._endpoint.details() if self._endpoint else {}
@@ -86,8 +93,7 @@ class Trouble:
         try:
             yield
         except BaseException as error:
-            raised = self._opening_error(error)
-            self._close_now()
+            raised = self._close_for(self._opening_error(error))
             if raised is error:
                 raise
             raise raised from error

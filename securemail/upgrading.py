@@ -108,12 +108,8 @@ class Upgrading(Connection):
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
         """Whatever goes wrong closes the connection, and is what every later verb raises."""
-        try:
-            with self._opening():
-                yield
-        except Exception as error:
-            self._ended = error
-            raise
+        with self._opening():
+            yield
 
     def _require_name(self) -> None:
         """A unix socket has no host name to compare."""

@@ -286,7 +286,7 @@ def _find_dot(data: bytearray, start: int) -> int:
     at = data.find(b"\n.", start)
     while at >= 0 and not data.startswith(_DOTS, at + 1):  # a dot that is stuffed
         at = data.find(b"\n.", at + 2)
-    rare = data.find(b"\n" + _RARE_DOT, start, at if at >= 0 else len(data))
+    rare = data.find(b"\n" + _RARE_DOT, start, at + 1 if at >= 0 else len(data))
     at = rare if rare >= 0 else at
     return at + 1 if at >= 0 else -1
 

@@ -538,6 +538,9 @@ def test_an_exchange_that_is_not_how_it_is_done(
     assert isinstance(failure.error, ProtocolViolation)
     assert isinstance(failure.error, mail.standard_error)
     assert words in failure.text
+    with pytest.raises(ProtocolViolation) as again:
+        client.noop()
+    assert again.value is failure.error, "every later verb says the same"
     assert client.report.auth is None
     assert_says_truly_what_was_sent(failure)
     assert_survives_pickling(failure.error)

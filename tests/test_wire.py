@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from securemail import (
@@ -188,6 +188,7 @@ ENDS = [b"\r\n.\r\n", b"\n.\n", b"\r\n.\r\n+OK next\r\n"]
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=30), st.sampled_from(ENDS), st.integers(1, 40))
+@example([b"\r\n", b"\r", b"."], b"\n.\n", 1)
 def test_a_multi_line_reply_is_read_as_poplib_reads_it(
     pieces: list[bytes], end: bytes, size: int
 ) -> None:

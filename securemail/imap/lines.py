@@ -192,7 +192,8 @@ class IMAP4Lines(Upgrading):
                 raise EOFError("BYE")
         kind, data = self.tagged_commands.pop(self._tag)
         self._tag = None
-        return Reply("success" if kind == "OK" else "refusal", data[-1], data[-1])
+        raw = "BAD" if kind == "BAD" else data[-1]
+        return Reply("success" if kind == "OK" else "refusal", data[-1], raw)
 
     # -- what is said in clear
 

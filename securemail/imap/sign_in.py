@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from ..errors import AuthenticationFailed
 from ..sasl.callers import Callers
 from ..sasl.choose import Offer
 from ..sasl.cram_md5 import CramMD5
 from ..sasl.credentials import Password, Secret
-from ..sasl.exchange import Dialect
+from ..sasl.exchange import Dialect, hide_password
 from ..signing_in import Reply
 from .lines import IMAP4Lines
 
@@ -54,6 +56,21 @@ class IMAP4SignIn(IMAP4Lines):
         mechanism = CramMD5(credentials)
         reply = self._sign_in_by(mechanism.name, lambda: self._run(mechanism), credentials)
         return self._signed_in(reply)
+
+    def _declined_by_server(
+        self, name: str, reply: Reply, credentials: Password | None
+    ) -> AuthenticationFailed:
+        """As the standard verbs of this Python have it: octets from `login`, text from others."""
+        error = super()._declined_by_server(name, reply, credentials)
+        octets = hide_password(reply.text, credentials)
+        words: bytes | str = octets
+        if reply.raw == "BAD":
+            verb = "AUTHENTICATE" if credentials is None else "LOGIN"
+            words = f"{verb} command error: BAD {[octets]!r}"
+        elif credentials is None or sys.version_info >= (3, 14):
+            words = octets.decode("utf-8", "replace")
+        error.raw = error.args = (words,)
+        return error
 
     def _signed_in(self, reply: Reply) -> tuple[str, list[Any]]:
         self.state = "AUTH"

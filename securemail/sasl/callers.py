@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .mechanism import Cancelled
+
 
 class Callers:
     """`answer` is called with each challenge, decoded; what it returns, text or octets, is sent.
@@ -20,7 +22,11 @@ class Callers:
         return self._said(self._answer()) if self._starts else None
 
     def answer(self, challenge: bytes) -> bytes | None:
-        return self._said(self._answer(challenge))
+        """None from the callable cancels, as the standard modules have it."""
+        response = self._said(self._answer(challenge))
+        if response is None:
+            raise Cancelled
+        return response
 
     def _said(self, response: Any) -> bytes | None:
         self.is_complete = True  # as far as anybody knows here

@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 
+class Cancelled(Exception):
+    """Raised by `answer`: the client gives the exchange up (RFC 4422, 3.5)."""
+
+
 class Mechanism(Protocol):
     """One sign-in by one mechanism; used once."""
 
