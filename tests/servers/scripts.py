@@ -134,7 +134,7 @@ class PoliteIMAP(Polite):
             case "LOGOUT":
                 say(f"* BYE\r\n{tag} OK done")
                 return False
-            case "NOOP" | "CLOSE":
+            case "NOOP" | "CLOSE" | "LIST":
                 pass
             case _:
                 say(f"{tag} BAD not known")
