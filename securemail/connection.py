@@ -33,7 +33,8 @@ class Connection(Guarded):
     _MODE: ClassVar[Mode]
 
     _policy: TLSPolicy | None = None  # the caller's, else the file's
-    _context: ssl.SSLContext | None = None  # the caller's own
+    _context: ssl.SSLContext | None = None  # the caller's own, for this connection
+    _own_context: ssl.SSLContext | None = None  # what the constructor was given of that kind
     _own_auth: AuthPolicy | None = None
     _own_server_hostname: Host | None = None
     _own_plaintext: str | None = None
@@ -100,7 +101,7 @@ class Connection(Guarded):
         if policy is not None and not isinstance(policy, TLSPolicy):
             raise PolicyError(f"policy={policy!r} is not a TLSPolicy.", code="policy")
         self._policy, self._own_auth = policy, auth
-        self._context = self._checked(context)
+        self._own_context = self._context = self._checked(context)
         given = socket.getdefaulttimeout() if timeout is None or timeout is DEFAULT else timeout
         self._limits = (limits or Limits()).with_timeout(given)
         if server_hostname is not None:
@@ -131,6 +132,7 @@ class Connection(Guarded):
 
     def _begin(self, host: str, port: int) -> None:
         """Forget the connection before this one, and what it proved; say where to go now."""
+        self._context = self._own_context  # one that the verb was given was for its connection
         self._channel, self._auth_report = Plaintext("not verified yet"), None
         self._declined, self._password_sent = "", False
         self._spelled, self._asked, self._told = "", False, False

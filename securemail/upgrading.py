@@ -44,6 +44,7 @@ class Upgrading(Connection):
         """From clear to verified TLS, or `UpgradeRefused`, `TLSError`, `CertificateRejected` …:
         then the connection is closed, and every later verb raises the same error again."""
         self._raise_ended()
+        self._require_connected()
         with self._all_or_nothing():
             self._context = self._checked(context) or self._context
             self._require_name()
@@ -54,8 +55,9 @@ class Upgrading(Connection):
                     f"the server does not offer {self._VERB}: it has no TLS here, or somebody in "
                     "between took the offer out",
                     "starttls-not-offered",
-                    f"Ask its administrator, or try {from_the_first_byte(self._PROTOCOL)}.",
+                    f"Ask its administrator{self._another_port()}.",
                 )
+            self._require_nothing_left("before the command")  # its answer would be this
             reply = self._ask_upgrade()
             self._require_nothing_left(f"with its consent to {self._VERB}")
             self._secure_now(to_use)
@@ -110,6 +112,14 @@ class Upgrading(Connection):
         """Whatever goes wrong closes the connection, and is what every later verb raises."""
         with self._opening():
             yield
+
+    def _another_port(self) -> str:
+        better = from_the_first_byte(self._PROTOCOL)
+        return better and f", or try {better}"
+
+    def _require_connected(self) -> None:
+        if self.sock is None:
+            raise self._LOST("there is no connection to upgrade.", hint="Make a new one.")
 
     def _require_name(self) -> None:
         """A unix socket has no host name to compare."""

@@ -89,6 +89,7 @@ class IMAP4(IMAP4SignIn, imaplib.IMAP4):
         `TimeLimitExceeded`, `ConnectFailed`; the connection is closed then, and every later verb
         raises the same. An `ssl_context` must verify (`CERT_REQUIRED`, `check_hostname`).
         """
+        self._raise_ended()
         if self._tls_established or self._MODE is TLS:
             raise self.abort("TLS session already established")
         reply: tuple[str, list[Any]] = self._upgrade(ssl_context)

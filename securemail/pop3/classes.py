@@ -77,6 +77,7 @@ class POP3(POP3SignIn, poplib.POP3):
         `TimeLimitExceeded`, `ConnectFailed`; the connection is closed then, and every later verb
         raises the same. A `context` must verify (`CERT_REQUIRED`, `check_hostname`).
         """
+        self._raise_ended()
         if self._tls_established or self._MODE is TLS:
             raise poplib.error_proto("-ERR TLS session already established")
         reply: bytes = self._upgrade(context)
@@ -84,7 +85,7 @@ class POP3(POP3SignIn, poplib.POP3):
 
     def _offers_upgrade(self) -> bool:
         try:
-            return "STLS" in self.capa()
+            return "STLS" in map(str.upper, self.capa())  # in any case: RFC 2449, 5
         except poplib.error_proto as error:
             cause = error.__context__  # capa() says "not supported", whatever happened
             if isinstance(cause, poplib.error_proto) and is_refusal(cause):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import poplib
 import re
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ..errors import ProtocolViolation
 from ..report import AuthReport
@@ -13,7 +13,7 @@ from ..sasl.credentials import Password, Secret
 from ..sasl.exchange import Dialect
 from ..signing_in import Reply
 from .errors import is_refusal
-from .lines import POP3Lines
+from .lines import STANDARD, POP3Lines
 
 # RFC 5322, 3.6.4: a msg-id, in printable ASCII. A server that may choose other octets can learn a
 # password from digests (CVE-2007-1558).
@@ -27,7 +27,13 @@ class POP3SignIn(POP3Lines):
 
     _user: str | None = None  # whom USER named
     welcome: bytes
-    capa: Any
+
+    def capa(self) -> dict[str, list[str]]:
+        """Capabilities as the standard verb returns them; raises the error that ended the
+        connection, where that would call it "not supported"."""
+        self._raise_ended()
+        found: dict[str, list[str]] = STANDARD.capa(self)
+        return found
 
     def authenticate(self, credentials: Password) -> bytes:
         """Sign in by the best way both sides know (`AuthPolicy`): SASL, else USER and PASS.

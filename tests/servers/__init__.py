@@ -7,6 +7,7 @@
 `recording`         a server that plays a script, however rude, and keeps every byte it was sent
 `scripts`           the scripts for it: polite servers that accept any password, and rude ones
 `rude`              more of them: polite up to a point, and then something else
+`upgrades`          servers in clear that are asked for TLS, and the ways in which ours ask
 `attempts`          an attempt of our classes to sign in, and all that may be seen of it
 `clients`           a strict client's context of the standard library
 `leaks`             looks for a secret, in any encoding, in what was recorded

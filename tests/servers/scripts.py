@@ -50,6 +50,10 @@ class Polite:
     def __call__(self, conversation: Conversation) -> None:
         raise NotImplementedError
 
+    def serve(self, conversation: Conversation) -> None:
+        """What comes after the greeting."""
+        raise NotImplementedError
+
     def with_starttls(self, context: ssl.SSLContext) -> "Polite":
         return dataclasses.replace(self, starttls=context)
 
@@ -82,6 +86,9 @@ class PoliteIMAP(Polite):
 
     def __call__(self, conversation: Conversation) -> None:
         conversation.send(GREETINGS["imap"])
+        self.serve(conversation)
+
+    def serve(self, conversation: Conversation) -> None:
         while line := self._read_command(conversation):
             tag, command, rest = _words(line, 3)
             if not self._answer(conversation, tag, command.upper(), rest):
@@ -127,7 +134,7 @@ class PoliteIMAP(Polite):
             case "LOGOUT":
                 say(f"* BYE\r\n{tag} OK done")
                 return False
-            case "NOOP" | "CLOSE":
+            case "NOOP" | "CLOSE" | "LIST":
                 pass
             case _:
                 say(f"{tag} BAD not known")
@@ -156,6 +163,9 @@ class PolitePOP3(Polite):
 
     def __call__(self, conversation: Conversation) -> None:
         conversation.send(self.greeting)
+        self.serve(conversation)
+
+    def serve(self, conversation: Conversation) -> None:
         while line := conversation.read_line():
             command, rest = _words(line, 2)
             if not self._answer(conversation, command.upper(), rest):
@@ -212,6 +222,9 @@ class PoliteSMTP(Polite):
 
     def __call__(self, conversation: Conversation) -> None:
         conversation.send(GREETINGS["smtp"])
+        self.serve(conversation)
+
+    def serve(self, conversation: Conversation) -> None:
         while line := conversation.read_line():
             command, rest = _words(line, 2)
             if not self._answer(conversation, command.upper(), rest):
