@@ -162,6 +162,7 @@ class SigningIn(Trouble):
     @contextmanager
     def _during_sign_in(self) -> Iterator[None]:
         """A dialogue that breaks off leaves no connection behind."""
+        before, self._stage = self._stage, "during the sign-in"
         try:
             yield
         except Broken as error:
@@ -178,8 +179,10 @@ class SigningIn(Trouble):
                 self._close_now()
                 self._raise_ended()
             if self._is_loss(error):
-                raise self._close_for(self._lost("during the sign-in", error)) from error
+                self._raise_lost(error)
             if isinstance(error, SecureMailError):
                 self._close_for(error)
                 raise
             raise self._close_for(self._not_spoken(error)) from error
+        finally:
+            self._stage = before

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from .connecting import Endpoint
 from .errors import (
@@ -28,6 +28,9 @@ from .tls.refusal import tls_error
 BREAKS = (OSError, EOFError, ValueError, LookupError, OverflowError, MemoryError)
 
 
+_OPENING = "before it was ready"
+
+
 class Trouble:
     """The part of a connection that knows what failed. Every attribute of these mix-ins has a
     class-level default: `imaplib` answers for missing ones with a message about commands."""
@@ -41,6 +44,7 @@ class Trouble:
     _endpoint: Endpoint | None = None
     _password_sent: bool = False  # on this connection, in whatever form
     _ended: Exception | None = None  # what ended the connection: later verbs raise it too
+    _stage: str = "in the middle of an answer"  # what is going on, for an error
     _unheard: str = ""  # what a silent server may be waiting for; until something was said to it
 
     def _close_now(self) -> None:
@@ -58,6 +62,13 @@ class Trouble:
             self._ended = error
         self._close_now()
         return error
+
+    def _raise_lost(self, error: Exception) -> NoReturn:
+        """The connection ended, or failed, by `error`: close, and say so now and later."""
+        lost = self._close_for(self._lost(self._stage, error))
+        if lost is error:
+            raise lost
+        raise lost from error
 
     def _details(self) -> dict[str, Any]:
         """For an error: where, and whether the password was sent."""
@@ -90,6 +101,7 @@ class Trouble:
     @contextmanager
     def _opening(self) -> Iterator[None]:
         """Around what is said before a sign-in: whatever fails is typed, and nothing stays open."""
+        before, self._stage = self._stage, _OPENING
         try:
             yield
         except BaseException as error:
@@ -97,6 +109,8 @@ class Trouble:
             if raised is error:
                 raise
             raise raised from error
+        finally:
+            self._stage = before
 
     def _opening_error(self, error: BaseException) -> BaseException:
         if not isinstance(error, Exception) or isinstance(error, (SecureMailError, Warning)):
@@ -108,7 +122,7 @@ class Trouble:
         if not isinstance(error, (*BREAKS, self._STANDARD_ERROR)):
             return error
         if self._is_loss(error):
-            return self._lost("before it was ready", error)
+            return self._lost(self._stage, error)
         return self._not_spoken(error)
 
     def _is_loss(self, error: Exception) -> bool:
@@ -123,8 +137,10 @@ class Trouble:
     def _not_spoken(self, error: Exception) -> Exception:
         """For words that are not of this protocol."""
         return self._VIOLATION(
-            f"the server does not speak as {self._PROTOCOL} does: {_said(error)}.",
-            hint="Is this the right port, and nothing in between?",
+            f"the server does not speak as {self._PROTOCOL.split()[0]} does: {_said(error)}.",
+            hint="Is this the right port, and nothing in between?"
+            if self._stage == _OPENING
+            else "The connection is closed: make a new one.",
             **self._details(),
         )
 

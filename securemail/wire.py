@@ -172,12 +172,15 @@ class Reader:
         self.expect = self._raw.expect
 
     def readline(self, most: int = -1) -> bytes:
-        """A line with its end; what there is of it at the end of the connection. `most`: octets
-        that a caller wants at the most, as in `io`; a line over `Limits.line` is an error."""
-        bound = self._longest + 1
-        line = self._buffered.readline(bound if most < 0 else min(most, bound))
+        """A line with its end; nothing at the end of the connection, and `EOFError` where that came
+        within the line: half of one may read as another. `most`: octets that a caller wants at
+        the most, as in `io`; a line over `Limits.line` is an error."""
+        bound = self._longest + 1 if most < 0 else min(most, self._longest + 1)
+        line = self._buffered.readline(bound)
         if self._begun or not line.endswith(b"\n"):
             line = self._go_on(line)
+            if line and not line.endswith(b"\n") and len(line) < bound:
+                raise EOFError("the connection ended within a line")
         if len(line) > self._longest:
             raise self._over(f"a line of more than {self._longest:,} octets", "line")
         self._raw.count_lines(1)

@@ -582,7 +582,7 @@ def test_a_greeting_in_no_protocol(
     else:
         assert isinstance(failure.error, ProtocolViolation)
         assert isinstance(failure.error, mail.standard_error)
-        assert f"does not speak as {mail.says} does" in failure.text
+        assert f"does not speak as {mail.says.split()[0]} does" in failure.text
     assert failure.text.isprintable()
     assert len(failure.text) < 800
 

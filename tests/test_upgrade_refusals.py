@@ -46,7 +46,6 @@ from servers.upgrades import (
     greets,
     in_one,
     later_errors,
-    later_verbs,
     offers,
     offers_upgrade,
     refuses_verb,
@@ -283,9 +282,7 @@ def assert_left(failure: Failure, when: str) -> None:
 
 @every_way
 @pytest.mark.parametrize("what", LEFT_BEFORE)
-def test_words_that_nobody_asked_for_before_the_verb(
-    what: str, way: Way, servers: Servers
-) -> None:
+def test_words_that_nobody_asked_for_before_the_verb(what: str, way: Way, servers: Servers) -> None:
     failure = servers.fail(way, **LEFT_BEFORE[what])
     assert_left(failure, "before the command")
     assert VERBS[way.protocol] not in clear_commands(failure.records[0])

@@ -15,8 +15,8 @@ class IMAP4ConnectionLost(ConnectReset, imaplib.IMAP4.abort):
     """The server hung up; also an `IMAP4.abort`."""
 
 
-class IMAP4Unavailable(ConnectFailed, imaplib.IMAP4.error):
-    """The server greeted with BYE; also an `IMAP4.error`."""
+class IMAP4Unavailable(ConnectFailed, imaplib.IMAP4.abort):
+    """The server said BYE; also an `IMAP4.abort`."""
 
     code = "unavailable"
 

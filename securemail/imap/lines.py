@@ -162,11 +162,26 @@ class IMAP4Lines(Upgrading):
 
     def read(self, size: int) -> bytes:
         """`size` octets of a literal."""
-        return self._open_reader().read(size)
+        try:
+            octets = self._open_reader().read(size)
+        except TimeoutError:  # over our limit: closed already; or of the caller's own, as in IDLE
+            raise
+        except OSError as error:
+            self._raise_lost(error)
+        if len(octets) < size:
+            self._raise_lost(EOFError())
+        return octets
 
     def readline(self) -> bytes:
         """A line of a response, with its end."""
-        line = self._open_reader().readline()
+        try:
+            line = self._open_reader().readline()
+        except TimeoutError:
+            raise
+        except (OSError, EOFError) as error:
+            self._raise_lost(error)
+        if not line:
+            self._raise_lost(EOFError())
         if not line.endswith(_BRACES):  # nearly all
             return line
         if (announced := _LITERAL.search(line)) and not self._fits(announced["size"]):
@@ -187,7 +202,7 @@ class IMAP4Lines(Upgrading):
         assert self._tag is not None
         while self.tagged_commands[self._tag] is None:
             if self._get_response() is None:  # a continuation
-                return Reply("challenge", self.continuation_response)
+                return Reply("challenge", self.continuation_response or b"")
             if self.state == "LOGOUT" or "BYE" in self.untagged_responses:
                 raise EOFError("BYE")
         kind, data = self.tagged_commands.pop(self._tag)
@@ -220,12 +235,17 @@ class IMAP4Lines(Upgrading):
 
     @contextmanager
     def _what_ended_it(self) -> Iterator[None]:
-        """The standard module makes an abort of every error; ours come out as they were."""
+        """The standard module makes an abort of every error; ours come out as they were, and
+        `readonly` too. Any other abort is the end of the connection."""
         try:
             yield
-        except self.abort:
-            self._raise_ended()
+        except imaplib.IMAP4.readonly:
             raise
+        except self.abort as error:
+            self._raise_ended()
+            if self._is_loss(error):
+                self._raise_lost(error)
+            raise self._close_for(self._not_spoken(error)) from error
 
     def shutdown(self) -> None:
         """Close; nothing to do where a bound that was crossed has closed it."""

@@ -64,8 +64,10 @@ class POP3Lines(Upgrading):
             return self._write_secret(line, self._begin_spelled(command))
         require_line(line.reveal())
         self._expect()
-        STANDARD._putline(self, line.reveal())
-        return None
+        try:
+            return STANDARD._putline(self, line.reveal())  # type: ignore[no-any-return]
+        except OSError as error:
+            self._raise_lost(error)
 
     def _write_secret(self, line: Secret, shown: str) -> None:
         if self._debugging:
@@ -78,11 +80,16 @@ class POP3Lines(Upgrading):
 
     def _getline(self) -> tuple[bytes, int]:
         """A line without its end, and its octets with it."""
-        line = self._open_reader().readline()
+        try:
+            line = self._open_reader().readline()
+        except TimeoutError:  # over our limit: closed already; or of the caller's own
+            raise
+        except (OSError, EOFError) as error:
+            self._raise_lost(error)
         if self._debugging > 1:
             print("*get*", repr(line))  # noqa: T201 - as the standard module does
         if not line:
-            raise poplib.error_proto("-ERR EOF")
+            self._raise_lost(EOFError())
         return _without_end(line), len(line)
 
     def _getresp(self) -> bytes:
@@ -108,8 +115,10 @@ class POP3Lines(Upgrading):
         answer = self._getresp()
         try:
             text = self._open_reader().read_until_dot()
-        except EOFError:
-            raise poplib.error_proto("-ERR EOF") from None
+        except TimeoutError:
+            raise
+        except (OSError, EOFError) as error:
+            self._raise_lost(error)
         lines, stuffed = _split(text)
         return answer, lines, len(text) - stuffed
 

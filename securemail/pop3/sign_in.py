@@ -6,7 +6,7 @@ import poplib
 import re
 from typing import ClassVar
 
-from ..errors import ProtocolViolation
+from ..errors import ProtocolViolation, SecureMailError
 from ..report import AuthReport
 from ..sasl.choose import Offer
 from ..sasl.credentials import Password, Secret
@@ -32,8 +32,26 @@ class POP3SignIn(POP3Lines):
         """Capabilities as the standard verb returns them; raises the error that ended the
         connection, where that would call it "not supported"."""
         self._raise_ended()
-        found: dict[str, list[str]] = STANDARD.capa(self)
+        try:
+            found: dict[str, list[str]] = STANDARD.capa(self)
+        except SecureMailError:
+            raise
+        except (ValueError, IndexError) as error:  # not ASCII, or an empty line
+            raise self._close_for(self._not_spoken(error)) from error
+        except poplib.error_proto:
+            self._raise_ended()
+            raise
         return found
+
+    def stat(self) -> tuple[int, int]:
+        """How many messages, and their octets; two numbers, or a `ProtocolViolation`."""
+        try:
+            count, octets = STANDARD.stat(self)
+        except SecureMailError:
+            raise
+        except (ValueError, IndexError) as error:
+            raise self._close_for(self._not_spoken(error)) from error
+        return count, octets
 
     def authenticate(self, credentials: Password) -> bytes:
         """Sign in by the best way both sides know (`AuthPolicy`): SASL, else USER and PASS.

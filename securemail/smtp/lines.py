@@ -73,7 +73,13 @@ class SMTPLines(Upgrading):
         return self._send_now(s)
 
     def _send_now(self, s: Any) -> None:
-        STANDARD.send(self, s)
+        is_connected = self.sock is not None
+        try:
+            STANDARD.send(self, s)
+        except smtplib.SMTPServerDisconnected as error:
+            if not is_connected:
+                raise  # "please run connect() first"
+            self._raise_lost(error)
 
     def _spell(self, line: Secret) -> None:
         """A sign-in that the caller spells himself: sent by us, so that nothing keeps it."""
@@ -95,14 +101,20 @@ class SMTPLines(Upgrading):
 
     def getreply(self) -> tuple[int, bytes]:
         """The code and the words of a reply (RFC 5321, 4.2)."""
+        self._raise_ended()
         if self.sock is None:
-            self._raise_ended()
+            raise smtplib.SMTPServerDisconnected("please run connect() first")
         try:
             reply: tuple[int, bytes] = STANDARD.getreply(self)
-        except smtplib.SMTPServerDisconnected:
+        except (smtplib.SMTPServerDisconnected, EOFError) as error:
             self._raise_ended()  # the standard module wraps every OSError
-            raise
+            self._raise_lost(error)
+        except smtplib.SMTPResponseException as error:  # a line over the standard module's bound
+            raise self._close_for(self._not_spoken(error)) from error
         code, words = reply
+        if not 200 <= code < 600:  # RFC 5321, 4.2
+            wrong = smtplib.SMTPResponseException(code, words)
+            raise self._close_for(self._not_spoken(wrong))
         self._mail = "now" if self._mail == "asked" and code == 354 else "no"
         self._spelled_is_answered(_kind_of(code), b"%d %s" % (code, words))
         return reply
