@@ -49,7 +49,9 @@ class POP3SignIn(POP3Lines):
             count, octets = STANDARD.stat(self)
         except SecureMailError:
             raise
-        except (ValueError, IndexError) as error:
+        except (ValueError, IndexError, poplib.error_proto) as error:
+            if is_refusal(error):
+                raise
             raise self._close_for(self._not_spoken(error)) from error
         return count, octets
 
