@@ -67,6 +67,18 @@ class Connection(Guarded):
             self._reader = Reader(self.sock, self._limits, self._end)
         return self._reader
 
+    def _read_line(self) -> bytes:
+        """A line with its end; the connection's end, or a failure, is an error and closes it."""
+        try:
+            line = self._open_reader().readline()
+        except TimeoutError:  # over our limit: closed already; or of the caller's own, as in IDLE
+            raise
+        except (OSError, EOFError) as error:
+            self._raise_lost(error)
+        if not line:
+            self._raise_lost(EOFError())
+        return line
+
     def _expect(self) -> None:
         """A command goes out: its reply has the bounds to itself."""
         self._raise_ended()
@@ -88,12 +100,12 @@ class Connection(Guarded):
 
     def _settle(
         self,
-        *,
         policy: TLSPolicy | None,
         auth: AuthPolicy | None,
         limits: Limits | None,
         timeout: float | None,
         server_hostname: str | None,
+        *,
         context: ssl.SSLContext | None = None,
         plaintext: str | None = None,
     ) -> None:

@@ -125,33 +125,36 @@ def test_so_do_the_methods(standard: Any, ours: Any) -> None:
             assert own == expected, f"{name}.{method}"
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="Python 3.11 alone has these arguments")
-@pytest.mark.parametrize("cls", ["POP3_SSL", "IMAP4_SSL", "SMTP_SSL"])
-def test_python_3_11_takes_key_files(cls: str, pki: PKI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They make a context of the caller's own, which verifies."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(pki.ca_pem))
-    protocol = cls.partition("4" if "4" in cls else "_")[0].lower()
-    script, context = scripts.POLITE[protocol], pki["good"].server_context()
-    good = pki["good"]
-    with RecordingServer(script, context=context) as server:
-        make = getattr(securemail, cls)
-        before = [None] if protocol == "smtp" else []  # local_hostname
-        with pytest.warns(DeprecationWarning, match="keyfile") as caught:
-            client = make("127.0.0.1", server.port, *before, str(good.key), str(good.cert))
-        assert caught[0].filename == __file__
-        assert "caller's context" in client.report.tls.trusted_by
-        client._close_now()
-        with pytest.raises(ValueError, match="mutually exclusive"):
-            name = "ssl_context" if protocol == "imap" else "context"
-            make("127.0.0.1", server.port, certfile="x", **{name: ssl.create_default_context()})
-        with pytest.raises(PolicyError), pytest.warns(DeprecationWarning, match="keyfile"):
-            make(
-                "127.0.0.1",
-                server.port,
-                certfile=str(good.cert),
-                keyfile=str(good.key),
-                policy=TLSPolicy(),
-            )
+if sys.version_info < (3, 12):
+
+    @pytest.mark.parametrize("cls", ["POP3_SSL", "IMAP4_SSL", "SMTP_SSL"])
+    def test_python_3_11_takes_key_files(
+        cls: str, pki: PKI, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """They make a context of the caller's own, which verifies."""
+        monkeypatch.setenv("SSL_CERT_FILE", str(pki.ca_pem))
+        protocol = cls.partition("4" if "4" in cls else "_")[0].lower()
+        script, context = scripts.POLITE[protocol], pki["good"].server_context()
+        good = pki["good"]
+        with RecordingServer(script, context=context) as server:
+            make = getattr(securemail, cls)
+            before = [None] if protocol == "smtp" else []  # local_hostname
+            with pytest.warns(DeprecationWarning, match="keyfile") as caught:
+                client = make("127.0.0.1", server.port, *before, str(good.key), str(good.cert))
+            assert caught[0].filename == __file__
+            assert "caller's context" in client.report.tls.trusted_by
+            client._close_now()
+            with pytest.raises(ValueError, match="mutually exclusive"):
+                name = "ssl_context" if protocol == "imap" else "context"
+                make("127.0.0.1", server.port, certfile="x", **{name: ssl.create_default_context()})
+            with pytest.raises(PolicyError), pytest.warns(DeprecationWarning, match="keyfile"):
+                make(
+                    "127.0.0.1",
+                    server.port,
+                    certfile=str(good.cert),
+                    keyfile=str(good.key),
+                    policy=TLSPolicy(),
+                )
 
 
 # --- what people built on the standard classes ----------------------------------------------------

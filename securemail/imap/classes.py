@@ -57,14 +57,7 @@ class IMAP4(IMAP4SignIn, imaplib.IMAP4):
         server_hostname: str | None = None,
         plaintext: str | None = None,
     ) -> None:
-        self._settle(
-            policy=policy,
-            auth=auth,
-            limits=limits,
-            timeout=timeout,
-            server_hostname=server_hostname,
-            plaintext=plaintext,
-        )
+        self._settle(policy, auth, limits, timeout, server_hostname, plaintext=plaintext)
         self._start(host, port, timeout)
 
     def _start(self, host: str, port: int, timeout: float | None) -> None:
@@ -151,14 +144,7 @@ class IMAP4_SSL(IMAP4, imaplib.IMAP4_SSL):
         limits: Limits | None = None,
         server_hostname: str | None = None,
     ) -> None:
-        self._settle(
-            policy=policy,
-            context=ssl_context,
-            auth=auth,
-            limits=limits,
-            timeout=timeout,
-            server_hostname=server_hostname,
-        )
+        self._settle(policy, auth, limits, timeout, server_hostname, context=ssl_context)
         self._start(host, port, timeout)
 
     if sys.version_info < (3, 12):
@@ -194,12 +180,5 @@ class IMAP4_STARTTLS(IMAP4):
         limits: Limits | None = None,
         server_hostname: str | None = None,
     ) -> None:
-        self._settle(
-            policy=policy,
-            context=ssl_context,
-            auth=auth,
-            limits=limits,
-            timeout=timeout,
-            server_hostname=server_hostname,
-        )
+        self._settle(policy, auth, limits, timeout, server_hostname, context=ssl_context)
         self._start(host, port, timeout)

@@ -174,14 +174,7 @@ class IMAP4Lines(Upgrading):
 
     def readline(self) -> bytes:
         """A line of a response, with its end."""
-        try:
-            line = self._open_reader().readline()
-        except TimeoutError:
-            raise
-        except (OSError, EOFError) as error:
-            self._raise_lost(error)
-        if not line:
-            self._raise_lost(EOFError())
+        line = self._read_line()
         if not line.endswith(_BRACES):  # nearly all
             return line
         if (announced := _LITERAL.search(line)) and not self._fits(announced["size"]):

@@ -48,14 +48,7 @@ class IMAP4_stream(IMAP4, imaplib.IMAP4_stream):
         plaintext: str | None = None,
     ) -> None:
         self.command = command
-        self._settle(
-            policy=None,
-            auth=auth,
-            limits=limits,
-            timeout=None,
-            server_hostname=None,
-            plaintext=plaintext,
-        )
+        self._settle(None, auth, limits, None, None, plaintext=plaintext)
         with self._opening():
             STANDARD.__init__(self)
 

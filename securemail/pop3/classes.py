@@ -51,14 +51,7 @@ class POP3(POP3SignIn, poplib.POP3):
         server_hostname: str | None = None,
         plaintext: str | None = None,
     ) -> None:
-        self._settle(
-            policy=policy,
-            auth=auth,
-            limits=limits,
-            timeout=timeout,
-            server_hostname=server_hostname,
-            plaintext=plaintext,
-        )
+        self._settle(policy, auth, limits, timeout, server_hostname, plaintext=plaintext)
         self._start(host, port, timeout)
 
     def _start(self, host: str, port: int, timeout: float | None) -> None:
@@ -146,14 +139,7 @@ class POP3_SSL(POP3, poplib.POP3_SSL):
         limits: Limits | None = None,
         server_hostname: str | None = None,
     ) -> None:
-        self._settle(
-            policy=policy,
-            context=context,
-            auth=auth,
-            limits=limits,
-            timeout=timeout,
-            server_hostname=server_hostname,
-        )
+        self._settle(policy, auth, limits, timeout, server_hostname, context=context)
         self._start(host, port, timeout)
 
     if sys.version_info < (3, 12):
@@ -186,12 +172,5 @@ class POP3_STARTTLS(POP3):
         limits: Limits | None = None,
         server_hostname: str | None = None,
     ) -> None:
-        self._settle(
-            policy=policy,
-            context=context,
-            auth=auth,
-            limits=limits,
-            timeout=timeout,
-            server_hostname=server_hostname,
-        )
+        self._settle(policy, auth, limits, timeout, server_hostname, context=context)
         self._start(host, port, timeout)

@@ -80,16 +80,9 @@ class POP3Lines(Upgrading):
 
     def _getline(self) -> tuple[bytes, int]:
         """A line without its end, and its octets with it."""
-        try:
-            line = self._open_reader().readline()
-        except TimeoutError:  # over our limit: closed already; or of the caller's own
-            raise
-        except (OSError, EOFError) as error:
-            self._raise_lost(error)
+        line = self._read_line()
         if self._debugging > 1:
             print("*get*", repr(line))  # noqa: T201 - as the standard module does
-        if not line:
-            self._raise_lost(EOFError())
         return _without_end(line), len(line)
 
     def _getresp(self) -> bytes:

@@ -57,14 +57,7 @@ class SMTP(SMTPSignIn, smtplib.SMTP):
         server_hostname: str | None = None,
         plaintext: str | None = None,
     ) -> None:
-        self._settle(
-            policy=policy,
-            auth=auth,
-            limits=limits,
-            timeout=timeout,
-            server_hostname=server_hostname,
-            plaintext=plaintext,
-        )
+        self._settle(policy, auth, limits, timeout, server_hostname, plaintext=plaintext)
         self._start(host, port, local_hostname, timeout, source_address)
 
     def _start(
@@ -184,14 +177,7 @@ class SMTP_SSL(SMTP, smtplib.SMTP_SSL):
         limits: Limits | None = None,
         server_hostname: str | None = None,
     ) -> None:
-        self._settle(
-            policy=policy,
-            context=context,
-            auth=auth,
-            limits=limits,
-            timeout=timeout,
-            server_hostname=server_hostname,
-        )
+        self._settle(policy, auth, limits, timeout, server_hostname, context=context)
         self.context = self._tls_context()
         self._start(host, port, local_hostname, timeout, source_address)
 
@@ -228,14 +214,7 @@ class SMTP_STARTTLS(SMTP):
         limits: Limits | None = None,
         server_hostname: str | None = None,
     ) -> None:
-        self._settle(
-            policy=policy,
-            context=context,
-            auth=auth,
-            limits=limits,
-            timeout=timeout,
-            server_hostname=server_hostname,
-        )
+        self._settle(policy, auth, limits, timeout, server_hostname, context=context)
         self._start(host, port, local_hostname, timeout, source_address)
 
 
