@@ -725,9 +725,10 @@ def test_what_is_not_toml_is_named_with_line_and_column(name: str, write: Write)
 
 def test_keys_nested_however_deep_are_an_error_like_others(write: Write) -> None:
     write(".".join("a" * 5_000) + " = 1")
-    assert "there is no such key" in str(refusal())
+    too_deep = "it is nested too deeply"  # Python 3.14's reader gives up before
+    assert any(words in str(refusal()) for words in ("there is no such key", too_deep))
     write(".".join("a" * 5_000) + ".password = 1")
-    assert "no credentials" in str(refusal())
+    assert any(words in str(refusal()) for words in ("no credentials", too_deep))
 
 
 # --- the variable, and the file as such

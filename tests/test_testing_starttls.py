@@ -441,7 +441,8 @@ class TestRecording:
         within, outside = received(servers)
         assert leaks(within, PASSWORD) != []
         assert leaks(outside, PASSWORD) == []
-        first_word = {"imap": b" CAPABILITY", "pop3": b"STLS", "submission": b"ehlo client"}
+        # Python 3.14 takes IMAP's capabilities from the greeting.
+        first_word = {"imap": b" STARTTLS", "pop3": b"STLS", "submission": b"ehlo client"}
         assert first_word[protocol] in outside
         assert WIRE[protocol].upgrade.split()[-1] in outside
         assert outside.isascii(), "something of the handshake"
