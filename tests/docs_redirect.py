@@ -22,14 +22,16 @@ GetAddrInfo = Callable[..., list[Any]]
 
 
 def redirecting(real: GetAddrInfo, ports: Mapping[str, int]) -> GetAddrInfo:
-    """A `getaddrinfo`. Keys of `ports` are "993", or "odd.example.org:993" for one host only."""
+    """A `getaddrinfo`. Keys of `ports` are "993", or "odd.example.org:993" for one host only;
+    this computer's own are the ports that it has, and "localhost:25" for one that it may not."""
 
     def getaddrinfo(
         host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
     ) -> list[Any]:
         name = host.decode("ascii") if isinstance(host, bytes) else host
         if name in LOOPBACK:
-            return real(host, port, family, type, proto, flags)
+            own = ports.get(f"localhost:{port}", port)
+            return real(host, own, family, type, proto, flags)
         name = name.lower().removesuffix(".")
         known = any(name == domain or name.endswith("." + domain) for domain in DOMAINS)
         target = ports.get(f"{name}:{port}", ports.get(str(port)))

@@ -4,18 +4,22 @@ Names under example.org and example.com lead to small servers on loopback, whose
 the one in SSL_CERT_FILE; the current folder holds the files that documents speak of.
 """
 
+import asyncio
 import json
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import docs_redirect
+from securemail.guard import Guarded
 from securemail.testing import MailServers
+from servers.asynchronous import to_the_end
 
 USER = "alice"
 PASSWORD = "correct horse battery staple"
@@ -72,6 +76,7 @@ def start_servers(stack: ExitStack) -> Started:
         **_ports(public),
         **{f"{OWN_CERTIFICATE}:{port}": target for port, target in _ports(own).items()},
         **{f"{OWN_CA}:{port}": target for port, target in _ports(corp).items()},
+        "localhost:25": public.ports["relay"],
     }
     return Started(ports, public.authority.ca_pem, own.certificate_pem, corp.authority.ca_pem)
 
@@ -82,6 +87,17 @@ def _ports(servers: MailServers) -> dict[str, int]:
         for port, service in SERVICES.items()
         if service in servers.ports
     }
+
+
+def is_local(connection: Any) -> bool:
+    """For the Python blocks: relay.example.org is another computer than localhost, as the document
+    has it. (In programs that a document starts, all of them are this computer.)"""
+    return connection.report.host in docs_redirect.LOOPBACK
+
+
+def run_to_the_end(run: Callable[..., Any]) -> Callable[..., Any]:
+    """An `asyncio.run` that leaves no connection half closed, as some libraries do."""
+    return lambda main: run(to_the_end(main))
 
 
 @contextmanager
@@ -111,6 +127,8 @@ def documents_world(folder: Path) -> Iterator[World]:
         os.environ["SSL_CERT_FILE"] = str(trusted)
         redirected = docs_redirect.redirecting(docs_redirect.socket.getaddrinfo, started.ports)
         stack.enter_context(mock.patch("socket.getaddrinfo", redirected))
+        stack.enter_context(mock.patch("asyncio.run", run_to_the_end(asyncio.run)))
+        stack.enter_context(mock.patch.object(Guarded, "_is_local", is_local))
         stack.enter_context(chdir(home))
         # As for a reader: our warnings are printed. In tests they would be errors.
         stack.enter_context(warnings.catch_warnings())

@@ -22,7 +22,7 @@ import pytest
 import securemail
 from securemail.cli import _parser, main, options
 from securemail.cli.terminal import _wrapped
-from securemail.cli.visit import PROTOCOLS, Protocol
+from securemail.cli.visit import PROTOCOLS, Protocol, Way
 from securemail.testing import Authority, MailServers
 from servers import scripts
 from servers.pki import PKI
@@ -50,6 +50,21 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def other_ports(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Changes what the command takes for a protocol's two ports."""
+
+    def change(name: str, tls: int, starttls: int) -> None:
+        known = PROTOCOLS[name]
+        ways = {
+            "tls": Way(known.tls.connect, tls, known.tls.name),
+            "starttls": Way(known.starttls.connect, starttls, known.starttls.name),
+        }
+        monkeypatch.setitem(PROTOCOLS, name, Protocol(**ways, goodbye=known.goodbye))
+
+    return change
+
+
+@pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs the command in this process: its status, and all that it printed."""
 
@@ -72,7 +87,11 @@ def words(text: str) -> str:
 
 def commands(record: Record) -> list[bytes]:
     """The verbs that the client sent over TLS."""
-    lines = record.received_tls.split(b"\r\n")[:-1]
+    return verbs(record.received_tls)
+
+
+def verbs(sent: bytes) -> list[bytes]:
+    lines = sent.split(b"\r\n")[:-1]
     return [re.sub(rb"^[A-Z]{4}\d+ ", b"", line).split(b" ")[0].upper() for line in lines]
 
 
@@ -311,21 +330,144 @@ def test_a_server_that_hangs_up_at_the_question_offers_nothing(
     assert "hung up before it was ready" in text
 
 
+# --- STARTTLS
+
+IN_CLEAR = {
+    "imap": [b"CAPABILITY", b"STARTTLS"],
+    "pop3": [b"CAPA", b"STLS"],
+    "smtp": [b"EHLO", b"STARTTLS"],
+}
+UPGRADED = {
+    "imap": "IMAP with STARTTLS",
+    "pop3": "POP3 with STLS",
+    "smtp": "SMTP with STARTTLS",
+}
+
+
+def upgrading(start: Factory, protocol: str, context: ssl.SSLContext) -> RecordingServer:
+    return start(scripts.POLITE[protocol].with_starttls(context))
+
+
+@every_protocol
+def test_starttls_is_asked_for_and_nothing_else_is_said_in_clear(
+    protocol: str, pki: PKI, recording_server: Factory, run: Run
+) -> None:
+    server = upgrading(recording_server, protocol, pki["good"].server_context())
+    arguments = ["--starttls", *target(server, protocol), "--ca", pki.ca_pem]
+    status, text = run("check", *arguments)
+    (record,) = server.wait()
+
+    assert status == FINE
+    assert f"{UPGRADED[protocol]} on 127.0.0.1:{server.port}: FINE" in text
+    assert f"({UPGRADED[protocol]}), at 127.0.0.1" in words(text)
+    assert "offered: PLAIN, LOGIN" in text
+    assert verbs(record.received_clear) == IN_CLEAR[protocol]
+    assert verbs(record.received_tls) == SAID[protocol]
+
+    (result,) = json.loads(run("check", *arguments, "--json")[1])["results"]
+    assert (result["protocol"], result["mode"]) == (protocol, "starttls")
+    assert result["report"]["protocol"] == UPGRADED[protocol]
+
+
+@every_protocol
+def test_without_the_offer_it_is_refused(
+    protocol: str, recording_server: Factory, run: Run
+) -> None:
+    server = recording_server(scripts.POLITE[protocol])
+    status, text = run("check", "--starttls", *target(server, protocol))
+    (record,) = server.wait()
+
+    assert status == REFUSED
+    assert f"the server does not offer {IN_CLEAR[protocol][1].decode()}:" in words(text)
+    assert "No password was sent." in text
+    assert verbs(record.received_clear) == IN_CLEAR[protocol][:1]
+
+
+def test_preauth_in_clear_is_refused(recording_server: Factory, run: Run) -> None:
+    server = recording_server(scripts.says(b"* PREAUTH welcome\r\n"))
+    status, text = run("check", "--starttls", *target(server), "--json")
+
+    (result,) = json.loads(text)["results"]
+    assert (status, result["error"]["code"]) == (REFUSED, "preauth")
+    assert result["error"]["credentials_sent"] is False
+
+
+@every_protocol
+def test_pin_by_starttls_and_what_it_proposes(
+    protocol: str, pki: PKI, recording_server: Factory, run: Run
+) -> None:
+    server = upgrading(recording_server, protocol, pki["self_signed"].server_context())
+    arguments = ["--starttls", *target(server, protocol)]
+    status, text = run("pin", *arguments)
+
+    assert status == REFUSED
+    assert "NOT VERIFIED" in text
+    assert f'    Pin("{pki["self_signed"].spki_pin}")\n' in text
+    (proposed,) = re.findall(r"^    securemail (check .*)$", text, re.MULTILINE)
+    assert run(*proposed.split())[0] == WARNING
+    assert server.wait(2)[0].received_tls == b""
+
+    (result,) = json.loads(run("pin", *arguments, "--json")[1])["results"]
+    assert result["mode"] == "starttls"
+
+
+@every_protocol
+def test_where_nothing_listens_the_other_port_is_proposed(
+    protocol: str,
+    other_ports: Callable[..., None],
+    pki: PKI,
+    recording_server: Factory,
+    run: Run,
+) -> None:
+    server = upgrading(recording_server, protocol, pki["good"].server_context())
+    other_ports(protocol, tls=unused_port(), starttls=server.port)
+    status, text = run("check", f"--{protocol}", "127.0.0.1")
+
+    assert status == UNREACHABLE
+    (proposed,) = re.findall("To try it with STARTTLS: securemail (.*)", words(text))
+    assert run(*proposed.split(), "--ca", pki.ca_pem)[0] == FINE
+
+
+@every_protocol
+def test_where_there_is_no_offer_the_other_port_is_proposed(
+    protocol: str,
+    other_ports: Callable[..., None],
+    pki: PKI,
+    recording_server: Factory,
+    run: Run,
+) -> None:
+    clear = recording_server(scripts.POLITE[protocol])
+    server = recording_server(scripts.POLITE[protocol], context=pki["good"].server_context())
+    other_ports(protocol, tls=server.port, starttls=clear.port)
+    status, text = run("check", f"--{protocol}", "--starttls", "127.0.0.1")
+
+    assert status == REFUSED
+    (proposed,) = re.findall("To try it with TLS from the first byte: securemail (.*)", words(text))
+    assert run(*proposed.split(), "--ca", pki.ca_pem)[0] == FINE
+
+
+def test_no_other_port_is_proposed_for_an_unusual_one_nor_for_what_it_would_not_help(
+    pki: PKI, other_ports: Callable[..., None], recording_server: Factory, run: Run
+) -> None:
+    assert "To try it" not in run("check", "--imap", f"127.0.0.1:{unused_port()}")[1]
+    server = recording_server(scripts.imap_ok, context=pki["self_signed"].server_context())
+    other_ports("imap", tls=server.port, starttls=unused_port())
+    assert "To try it" not in run("check", "--imap", "127.0.0.1")[1]
+
+
 # --- all three protocols
 
 
 @pytest.fixture
 def three(
-    pki: PKI, recording_server: Factory, monkeypatch: pytest.MonkeyPatch
+    pki: PKI, recording_server: Factory, other_ports: Callable[..., None]
 ) -> dict[str, RecordingServer]:
     """Three servers, the one for POP3 self-signed, on what the command takes for their ports."""
     found = {}
     for name, protocol in PROTOCOLS.items():
         kind = "self_signed" if name == "pop3" else "good"
         found[name] = recording_server(scripts.POLITE[name], context=pki[kind].server_context())
-        fields = {field: getattr(protocol, field) for field in protocol._fields}
-        changed = Protocol(**{**fields, "port": found[name].port})
-        monkeypatch.setitem(PROTOCOLS, name, changed)
+        other_ports(name, tls=found[name].port, starttls=protocol.starttls.port)
     return found
 
 
@@ -516,7 +658,8 @@ def test_json_of_a_good_server(pki: PKI, recording_server: Factory, run: Run) ->
     assert data["status"] == status == FINE
     (result,) = data["results"]
     assert (result["protocol"], result["host"]) == ("imap", "127.0.0.1")
-    assert (result["port"], result["result"]) == (server.port, "fine")
+    assert (result["port"], result["mode"]) == (server.port, "tls")
+    assert result["result"] == "fine"
     assert result["report"]["tls"]["version"] == "TLSv1.3"
     assert result["report"]["auth"] is None
     assert result["certificate"]["verified"] is True
@@ -664,6 +807,10 @@ def test_what_is_pasted_is_valid(pki: PKI, run: Run) -> None:
         (["check", "localhost", "--port", "1993"], "which protocol on port 1993?"),
         (["check", "localhost", "--port", "1993", "--imap", "--smtp"], "which protocol"),
         (["check", "localhost:993", "--port", "993"], "two ports"),
+        (["check", "localhost:993", "--starttls"], "TLS is spoken from the first byte"),
+        (["check", "localhost:465", "--smtp", "--starttls"], "not with --starttls"),
+        (["check", "localhost:587", "--imap"], "contradict each other"),
+        (["check", "localhost:2587", "--starttls"], "which protocol on port 2587?"),
         (["check", "localhost:x", "--imap"], "after the colon comes a port number"),
         (["check", "localhost:0", "--imap"], "not from 1 to 65535"),
         (["check", "localhost:99999", "--imap"], "not from 1 to 65535"),
@@ -686,6 +833,7 @@ def test_what_is_pasted_is_valid(pki: PKI, run: Run) -> None:
         (["check", "localhost", "--server-hostname", ""], "is empty"),
         (["pin", "does-not-exist.pem"], "cannot be read"),
         (["pin", "server.pem", "--imap"], "no protocol and no port"),
+        (["pin", "server.pem", "--starttls"], "no protocol and no port"),
         (["demo", "surplus"], "unrecognized"),
     ],
 )
@@ -720,7 +868,27 @@ def test_hosts_and_ports(arguments: list[str], places: list[tuple[str, int]]) ->
     found = options.places(_parser().parse_args(["check", *arguments]))
 
     assert [(place.protocol, place.port) for place in found] == places
-    assert {place.host for place in found} == {"mail.example.org"}
+    assert {(place.host, place.starttls) for place in found} == {("mail.example.org", False)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "places"),
+    [
+        (["mail.example.org", "--starttls"], [("imap", 143), ("pop3", 110), ("smtp", 587)]),
+        (["mail.example.org", "--starttls", "--smtp"], [("smtp", 587)]),
+        (["mail.example.org:587"], [("smtp", 587)]),
+        (["mail.example.org:143"], [("imap", 143)]),
+        (["mail.example.org", "--port", "110"], [("pop3", 110)]),
+        (["mail.example.org:587", "--smtp"], [("smtp", 587)]),
+        (["mail.example.org:587", "--smtp", "--starttls"], [("smtp", 587)]),
+        (["mail.example.org:25", "--smtp", "--starttls"], [("smtp", 25)]),
+    ],
+)
+def test_hosts_and_ports_of_starttls(arguments: list[str], places: list[tuple[str, int]]) -> None:
+    found = options.places(_parser().parse_args(["check", *arguments]))
+
+    assert [(place.protocol, place.port) for place in found] == places
+    assert {(place.host, place.starttls) for place in found} == {("mail.example.org", True)}
 
 
 @pytest.mark.parametrize("host", ["::1", "[::1]", "[::1]:993"])

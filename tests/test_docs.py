@@ -15,6 +15,7 @@ from docs_examples import (
     unknown_kinds,
 )
 from docs_world import PASSWORD, USER, documents_world
+from securemail import PlaintextWarning
 
 every_document = pytest.mark.parametrize(
     "path", documents(), ids=lambda path: path.relative_to(ROOT).as_posix()
@@ -252,5 +253,31 @@ try:
     assert False, "a self-signed certificate"
 except ssl.SSLCertVerificationError:
     smtp.close()
+```
+"""
+
+
+def test_their_names_are_not_this_computer(tmp_path: Path) -> None:
+    """Else the guard would let pass what it refuses the reader."""
+    document = tmp_path / "document.md"
+    document.write_text(IN_CLEAR)
+
+    with pytest.warns(PlaintextWarning, match="localhost:25"):
+        run_document(document, tmp_path)
+
+
+IN_CLEAR = """
+```python
+from securemail import PolicyError, SMTP
+
+with SMTP("localhost") as smtp:
+    smtp.sendmail("a@example.org", "b@example.org", "Subject: one")
+
+with SMTP("relay.example.org") as smtp:
+    try:
+        smtp.sendmail("a@example.org", "b@example.org", "Subject: two")
+        assert False, "another computer"
+    except PolicyError as error:
+        assert error.code == "content-in-clear"
 ```
 """

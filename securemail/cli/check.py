@@ -20,6 +20,9 @@ from .refusal import error_as_dict, option_for, say_error
 from .terminal import say, say_json, say_rows
 from .visit import Outcome, visit
 
+# The server may have the protocol the other way, on another port.
+_NOT_THAT_WAY = ("connect-refused", "connect-timed-out", "starttls-not-offered")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("host", metavar="HOST", help="the server; also HOST:PORT or [IPV6]:PORT")
@@ -64,6 +67,7 @@ def outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
         "protocol": outcome.place.protocol,
         "host": outcome.place.host,
         "port": outcome.place.port,
+        "mode": outcome.place.mode,
         "result": status.NAMES[outcome.status],
         "report": outcome.report.as_dict() if outcome.report else None,
         "certificate": certificate_as_dict(outcome),
@@ -142,9 +146,11 @@ def _say_next(outcome: Outcome) -> None:
     if option := option_for(outcome.error):
         say(f"As an option of this command: {option}.", "  ")
     if isinstance(outcome.error, CertificateRejected) and outcome.chain:
-        place = outcome.place
-        command = f"securemail pin --{place.protocol} {place.address}"
-        say(f"To see the certificate: {command}", "  ")
+        say(f"To see the certificate: securemail pin {outcome.place.arguments}", "  ")
+    other = outcome.place.otherwise()
+    if other is not None and outcome.error.code in _NOT_THAT_WAY:
+        how = "with STARTTLS" if other.starttls else "with TLS from the first byte"
+        say(f"To try it {how}: securemail check {other.arguments}", "  ")
 
 
 def _say_total(outcomes: list[Outcome], result: int) -> None:

@@ -15,7 +15,12 @@ from ..trust.exact import ExactCertificate
 from ..trust.system import SystemTrust
 from .visit import PROTOCOLS, Place
 
-_BY_PORT = {protocol.port: name for name, protocol in PROTOCOLS.items()}
+# port: (protocol, whether by STARTTLS)
+_BY_PORT = {
+    protocol.way(starttls).port: (name, starttls)
+    for name, protocol in PROTOCOLS.items()
+    for starttls in (False, True)
+}
 
 
 class WrongUsage(Exception):
@@ -25,7 +30,9 @@ class WrongUsage(Exception):
 def add_place(parser: argparse.ArgumentParser) -> None:
     """Which protocols, which port."""
     group = parser.add_argument_group(
-        "where", "With none of --imap, --pop3 and --smtp: all three, on 993, 995 and 465."
+        "where",
+        "With none of --imap, --pop3 and --smtp: all three. On 993, 995 and 465 TLS is spoken from "
+        "the first byte; on 143, 110 and 587 it begins by STARTTLS, also without --starttls.",
     )
     for name, protocol in PROTOCOLS.items():
         group.add_argument(
@@ -33,8 +40,14 @@ def add_place(parser: argparse.ArgumentParser) -> None:
             action="append_const",
             dest="protocols",
             const=name,
-            help=f"{protocol.name} over TLS (port {protocol.port})",
+            help=f"{protocol.tls.name} over TLS (port {protocol.tls.port}; with --starttls "
+            f"{protocol.starttls.port})",
         )
+    group.add_argument(
+        "--starttls",
+        action="store_true",
+        help="begin in clear and upgrade to TLS (POP3: STLS), or be refused",
+    )
     group.add_argument(
         "--port", type=int, metavar="N", help="another port, together with one protocol"
     )
@@ -101,15 +114,22 @@ def places(args: argparse.Namespace) -> list[Place]:
     host = Host.parse(text).address
     wanted = list(dict.fromkeys(args.protocols or ()))
     if port is None:
-        names = wanted or list(PROTOCOLS)
-        return [Place(protocol=name, host=host, port=PROTOCOLS[name].port) for name in names]
+        return [_usual(name, host, args.starttls) for name in wanted or PROTOCOLS]
     if not 0 < port < 65536:
         raise WrongUsage(f"port {port} is not from 1 to 65535")
-    if not wanted and port in _BY_PORT:
-        wanted = [_BY_PORT[port]]
-    if len(wanted) != 1:
+    usual, starttls = _BY_PORT.get(port, (None, False))
+    names = wanted or ([usual] if usual else [])
+    if len(names) != 1:
         raise WrongUsage(f"which protocol on port {port}? Give one of --imap, --pop3, --smtp")
-    return [Place(protocol=wanted[0], host=host, port=port)]
+    if args.starttls and usual and not starttls:
+        raise WrongUsage(f"on port {port} TLS is spoken from the first byte: not with --starttls")
+    starttls = args.starttls or (starttls and names == [usual])
+    return [Place(protocol=names[0], host=host, port=port, starttls=starttls)]
+
+
+def _usual(name: str, host: str, starttls: bool) -> Place:
+    port = PROTOCOLS[name].way(starttls).port
+    return Place(protocol=name, host=host, port=port, starttls=starttls)
 
 
 def settings(args: argparse.Namespace, places: list[Place]) -> dict[Place, ServerSettings]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 from typing import Any
 
 from .. import pem
@@ -60,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _file(args: argparse.Namespace) -> int:
-    if args.protocols or args.port is not None:
+    if args.protocols or args.starttls or args.port is not None:
         raise options.WrongUsage(f"{args.host} is taken for a file: it has no protocol and no port")
     facts = _read_file(args.host)
     if args.json:
@@ -109,6 +108,7 @@ def _as_dict(outcome: Outcome) -> dict[str, Any]:
         "protocol": outcome.place.protocol,
         "host": outcome.place.host,
         "port": outcome.place.port,
+        "mode": outcome.place.mode,
         "result": status.NAMES[outcome.status],
         "certificate": certificate_as_dict(outcome),
         "error": error_as_dict(outcome.error) if outcome.error else None,
@@ -180,9 +180,7 @@ def _say_refused(outcome: Outcome, facts: Facts) -> None:
     say("Only if they are equal, to believe exactly this server:")
     say_code(f'TLSPolicy(trust=ExactCertificate(pin="{facts.key_pin}"))')
     say("and to try that:")
-    place = outcome.place
-    target = f"--{place.protocol} {shlex.quote(place.address)}"
-    say_code(f"securemail check {target} --pin {facts.key_pin}")
+    say_code(f"securemail check {outcome.place.arguments} --pin {facts.key_pin}")
     if still := [str(reason) for reason in outcome.error.reasons if isinstance(reason, _STILL)]:
         say(f"Even by its pin it stays refused, because it {', and '.join(still)}.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import warnings
 from contextlib import suppress
 from typing import Any
@@ -14,46 +15,93 @@ from ..errors import (
     SecureMailWarning,
     TimeLimitExceeded,
 )
-from ..imap import IMAP4_SSL
+from ..imap import IMAP4_SSL, IMAP4_STARTTLS
 from ..policy import Limits, TLSPolicy
-from ..pop3 import POP3_SSL
+from ..pop3 import POP3_SSL, POP3_STARTTLS
 from ..report import ConnectionReport
 from ..sasl.choose import Offer
-from ..smtp import SMTP_SSL
+from ..smtp import SMTP, SMTP_SSL, SMTP_STARTTLS
 from ..values import Value
 from . import status
 
 
-class Protocol(Value, kw_only=True):
-    """A protocol as people name it. STARTTLS will be another class on another port."""
+class Way(Value):
+    """One way into a protocol: `connect` is the class, `port` the usual one for it."""
 
-    name: str
-    port: int
     connect: Any
+    port: int
+    name: str
+
+
+class Protocol(Value, kw_only=True):
+    """A protocol as people name it: with TLS from the first byte, and upgraded to TLS."""
+
+    tls: Way
+    starttls: Way
     goodbye: str
+
+    def way(self, starttls: bool) -> Way:
+        return self.starttls if starttls else self.tls
 
 
 PROTOCOLS = {
-    "imap": Protocol(name="IMAP", port=993, connect=IMAP4_SSL, goodbye="logout"),
-    "pop3": Protocol(name="POP3", port=995, connect=POP3_SSL, goodbye="quit"),
-    "smtp": Protocol(name="SMTP", port=465, connect=SMTP_SSL, goodbye="quit"),
+    "imap": Protocol(
+        tls=Way(IMAP4_SSL, 993, "IMAP"),
+        starttls=Way(IMAP4_STARTTLS, 143, "IMAP with STARTTLS"),
+        goodbye="logout",
+    ),
+    "pop3": Protocol(
+        tls=Way(POP3_SSL, 995, "POP3"),
+        starttls=Way(POP3_STARTTLS, 110, "POP3 with STLS"),
+        goodbye="quit",
+    ),
+    "smtp": Protocol(
+        tls=Way(SMTP_SSL, 465, "SMTP"),
+        starttls=Way(SMTP_STARTTLS, 587, "SMTP with STARTTLS"),
+        goodbye="quit",
+    ),
 }
 
 
 class Place(Value, kw_only=True):
-    """Where to go. `protocol` is a key of `PROTOCOLS`."""
+    """Where to go, and how. `protocol` is a key of `PROTOCOLS`."""
 
     protocol: str
     host: str
     port: int
+    starttls: bool = False
 
     @property
     def address(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
+    @property
+    def way(self) -> Way:
+        return PROTOCOLS[self.protocol].way(self.starttls)
+
+    @property
+    def mode(self) -> str:
+        """For programs."""
+        return "starttls" if self.starttls else "tls"
+
+    @property
+    def arguments(self) -> str:
+        """As the commands take it."""
+        starttls = " --starttls" if self.starttls else ""
+        return f"--{self.protocol}{starttls} {shlex.quote(self.address)}"
+
+    def otherwise(self) -> Place | None:
+        """The usual port for the other way into the protocol; none where this is not the usual one
+        either."""
+        if self.port != self.way.port:
+            return None
+        starttls = not self.starttls
+        port = PROTOCOLS[self.protocol].way(starttls).port
+        return Place(protocol=self.protocol, host=self.host, port=port, starttls=starttls)
+
     def __str__(self) -> str:
-        return f"{PROTOCOLS[self.protocol].name} on {self.address}"
+        return f"{self.way.name} on {self.address}"
 
 
 class Outcome(Value, kw_only=True):
@@ -89,11 +137,10 @@ def visit(
     place: Place, policy: TLSPolicy, limits: Limits, server_hostname: str | None = None
 ) -> Outcome:
     """Go there. Only a `PolicyError` is raised; every other error is in the outcome."""
-    connect = PROTOCOLS[place.protocol].connect
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SecureMailWarning)  # the report has them
-            connection = connect(
+            connection = place.way.connect(
                 place.host,
                 place.port,
                 policy=policy,
@@ -113,7 +160,7 @@ def visit(
 def _offer(connection: Any) -> Offer:
     """What it takes to sign in there, asked over verified TLS."""
     with connection._opening():  # a failure is typed, and closes the connection
-        if isinstance(connection, SMTP_SSL):
+        if isinstance(connection, SMTP):
             connection.ehlo_or_helo_if_needed()
         offer: Offer = connection._offer()
         return offer
