@@ -61,7 +61,7 @@ class TLSReport(Value, kw_only=True):
             ("verified as", self.host or "no name"),
             ("certificate", f"SHA-256 {self.fingerprint}"),
             ("chain", _say_chain(self.chain)),
-            ("trusted by", self.trusted_by + ("" if self.gated else " (not gated)")),
+            ("trusted by", self.trusted_by),
         ]
         if self.pinned:
             rows.append(("pinned", self.pinned))

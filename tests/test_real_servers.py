@@ -931,8 +931,9 @@ def test_ehlo_needs_no_name_and_postfix_accepts_the_address(
     _, message = letter()
     assert client.sendmail("alice@example.org", ["bob@example.org"], message) == {}
     client.quit()
-    log = assert_soon(lambda: new_lines(postfix, before, "disconnect from"))
-    assert re.search(r"disconnect from .* ehlo=\d auth=1 mail=1 rcpt=1 data=1 quit=1", log)
+    # Not any such line: an earlier connection's may come late.
+    wanted = re.compile(r"disconnect from .* ehlo=\d auth=1 mail=1 rcpt=1 data=1 quit=1")
+    assert_soon(lambda: wanted.search(postfix.log().removeprefix(before)))
 
 
 def test_a_given_ehlo_name_is_used(
@@ -993,7 +994,7 @@ def test_a_context_of_the_caller_s_own_works_and_the_report_says_so(
     assert not tls.gated
     assert tls.version == client.sock.version()
     assert tls.chain[0] == pki["good"].leaf_der
-    assert "the caller's context, not gated" in str(client.report)
+    assert str(client.report).count("not gated") == 1
     assert "the caller's context, not gated" in client.report.line()
     assert client.sock.context is context
 
