@@ -90,9 +90,9 @@ class POP3(POP3SignIn, poplib.POP3):
             return "STLS" in map(str.upper, self.capa())  # in any case: RFC 2449, 5
         except poplib.error_proto as error:
             cause = error.__context__  # capa() says "not supported", whatever happened
-            if isinstance(cause, poplib.error_proto) and is_refusal(cause):
-                return False
-            raise
+            if isinstance(cause, poplib.error_proto) and not is_refusal(cause):
+                raise cause from None
+            return False
 
     def _ask_upgrade(self) -> bytes:
         try:

@@ -82,7 +82,7 @@ class POP3Lines(Upgrading):
         line = self._open_reader().readline()
         if self._debugging > 1:
             print("*get*", repr(line))  # noqa: T201 - as the standard module does
-        if not line:
+        if not line.endswith(b"\n"):  # half a line is no reply
             raise poplib.error_proto("-ERR EOF")
         return _without_end(line), len(line)
 
