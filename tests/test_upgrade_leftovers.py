@@ -152,9 +152,7 @@ def test_the_walk_finds_what_is_there(way: Way, upgraded: Connect) -> None:
 
 
 @pytest.mark.parametrize("name", VERB_WAYS)
-def test_in_clear_the_marker_is_everywhere(
-    name: str, pki: PKI, recording_server: Factory
-) -> None:
+def test_in_clear_the_marker_is_everywhere(name: str, pki: PKI, recording_server: Factory) -> None:
     """Another control: before the verb the standard classes do keep it."""
     way = WAYS[name]
     script = Upgrades(way.protocol, pki["good"].server_context(), **FORGED)
@@ -252,18 +250,14 @@ def test_imap_answers_with_what_was_said_over_tls(name: str, upgraded: Connect) 
 
 
 @pytest.mark.parametrize("name", IMAP_WAYS)
-def test_imap_lists_no_forged_folder(
-    name: str, upgraded: Connect
-) -> None:
+def test_imap_lists_no_forged_folder(name: str, upgraded: Connect) -> None:
     """As it does from the standard class (the control), where the server has nothing to list."""
     client = upgraded(WAYS[name], **FORGED)
     client.login(USER, PASSWORD)
     assert client.list() == ("OK", [None])
 
 
-def test_the_standard_class_lists_the_forged_folder(
-    pki: PKI, recording_server: Factory
-) -> None:
+def test_the_standard_class_lists_the_forged_folder(pki: PKI, recording_server: Factory) -> None:
     steps = {**FORGED, "consent": says(b"%t OK begin\r\n")}
     server = recording_server(Upgrades("imap", pki["good"].server_context(), **steps))
     client = imaplib.IMAP4("127.0.0.1", server.port)

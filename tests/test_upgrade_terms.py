@@ -3,7 +3,6 @@
 What the policy does not accept is refused with nothing said after it, and closed for good.
 """
 
-import contextlib
 import imaplib
 import poplib
 import shlex
@@ -38,7 +37,7 @@ from servers.clients import strict_context
 from servers.leaks import leaks
 from servers.pki import PKI
 from servers.recording import RecordingServer
-from servers.rude import Answer, says, to_all
+from servers.rude import Answer, to_all
 from servers.upgrades import (
     WAYS,
     Upgrades,
@@ -117,9 +116,7 @@ def test_a_pin_of_another_key(
     def pinned(name: str) -> TLSPolicy:
         return TLSPolicy(trust=CATrust(pki.ca_pem), pins=(Pin(pki[name].spki_pin),))
 
-    failure = attempt_and_fail(
-        way, serve(recording_server, pki, way), policy=pinned("good_ecdsa")
-    )
+    failure = attempt_and_fail(way, serve(recording_server, pki, way), policy=pinned("good_ecdsa"))
     assert type(failure.error) is PinMismatch
     assert failure.records[0].received_tls == b""
     report = sign_in(way, serve(recording_server, pki, way), policy=pinned("good"))
@@ -151,7 +148,7 @@ def test_a_rejection_that_scripts_catch_is_still_the_end(
 
 
 def unverified(pki: PKI) -> ssl.SSLContext:
-    return ssl._create_unverified_context()
+    return ssl._create_unverified_context()  # noqa: S323 - to be refused
 
 
 def unnamed(pki: PKI) -> ssl.SSLContext:
@@ -445,9 +442,7 @@ def test_a_port_that_does_not(
 def test_a_server_that_waits_for_tls_is_met_in_clear(
     way: Way, pki: PKI, policy: TLSPolicy, recording_server: Factory
 ) -> None:
-    server = recording_server(
-        scripts.POLITE[way.protocol], context=pki["good"].server_context()
-    )
+    server = recording_server(scripts.POLITE[way.protocol], context=pki["good"].server_context())
     limits = Limits(connect=0.4, read=0.4)
     failure = attempt_and_fail(way, server, policy=policy, limits=limits, told_again=False)
     assert isinstance(failure.error, TimeLimitExceeded)
