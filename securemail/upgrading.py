@@ -75,9 +75,10 @@ class Upgrading(Connection):
             plain, self.sock = self.sock, None  # whatever becomes of it, nobody talks over it again
             self.sock = secure(plain, context, self._endpoint, Deadline(self._limits.connect))
         except TLSError as error:
-            if error.code != "plaintext-port":
+            if error.code not in ("plaintext-port", "not-tls"):  # the latter has no words to quote
                 raise
-            raise self._left(error.reasons[0], "where TLS should begin") from error
+            words = error.reasons[0] if error.code == "plaintext-port" else "..."
+            raise self._left(words, "where TLS should begin") from error
         finally:
             if plain is not None:  # it is TLS's now, or closed; or Ctrl-C came before either
                 plain.close()
