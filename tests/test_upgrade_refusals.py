@@ -374,8 +374,8 @@ NO_TLS: dict[str, tuple[Answer, type[Exception] | tuple[type[Exception], ...], s
     "answers in clear": (answers_in_clear, UpgradeRefused, "where TLS should begin"),
     "trickles what is no record": (
         both(hears_hello, rude.trickles(b"\x16", 1)),
-        TLSError,
-        "does not speak TLS",
+        UpgradeRefused,
+        "where TLS should begin",
     ),
     "trickles": (
         both(hears_hello, both(to_all(b"\x16\x03\x03\x40\x00"), rude.trickles(b"\x16", 1))),
