@@ -152,13 +152,13 @@ def secure(
             if isinstance(wrapped, GatedSocket):
                 wrapped.endpoint = (endpoint.port, endpoint.protocol)
             _shake_hands(wrapped, below, endpoint, deadline)
+        return wrapped
     except BaseException as error:
         raised = _handshake_error(wrapped, error, endpoint, deadline)
         (wrapped or sock).close()
         if raised is error:
             raise
         raise raised from error
-    return wrapped
 
 
 def _shake_hands(

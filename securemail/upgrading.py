@@ -70,13 +70,18 @@ class Upgrading(Connection):
         self._endpoint = Endpoint(
             host=before.host, name=before.name, port=before.port, protocol=self._UPGRADED
         )
-        plain, self.sock = self.sock, None  # whatever becomes of it, nobody talks over it again
+        plain = None
         try:
+            plain, self.sock = self.sock, None  # whatever becomes of it, nobody talks over it again
             self.sock = secure(plain, context, self._endpoint, Deadline(self._limits.connect))
         except TLSError as error:
-            if error.code != "plaintext-port":
+            if error.code not in ("plaintext-port", "not-tls"):  # the latter has no words to quote
                 raise
-            raise self._left(error.reasons[0], "where TLS should begin") from error
+            words = error.reasons[0] if error.code == "plaintext-port" else "..."
+            raise self._left(words, "where TLS should begin") from error
+        finally:
+            if plain is not None:  # it is TLS's now, or closed; or Ctrl-C came before either
+                plain.close()
         self._reader = None
         self._spelled, self._asked = "", False
         self._forget()

@@ -4,11 +4,8 @@ Each way from clear to TLS meets each attack; beside it stands the same server w
 What the server received is looked at, not only what was raised.
 """
 
-import contextlib
 import imaplib
-import poplib
 import re
-import smtplib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,28 +13,23 @@ from typing import Any
 import pytest
 
 from securemail import (
-    CATrust,
     ConnectFailed,
     Limits,
     ProtocolViolation,
     TimeLimitExceeded,
     TLSError,
-    TLSPolicy,
     UpgradeRefused,
 )
-from securemail.smtp import LMTP
 from servers import rude
-from servers.attempts import PASSWORD, USER, Failure, failing
-from servers.leaks import leaks
+from servers.attempts import Failure
 from servers.pki import PKI
 from servers.recording import Conversation, RecordingServer
 from servers.rude import Answer, says, to_all
 from servers.upgrades import (
     VERBS,
     WAYS,
-    Upgrades,
+    Servers,
     Way,
-    assert_nothing_escaped,
     attempt_and_fail,
     both,
     clear_commands,
@@ -45,10 +37,8 @@ from servers.upgrades import (
     goes_on_in_clear,
     greets,
     in_one,
-    later_errors,
     offers,
     offers_upgrade,
-    refuses_verb,
 )
 
 Factory = Callable[..., RecordingServer]
@@ -65,38 +55,6 @@ def as_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(imaplib, "_MAXLINE", 1_000_000)
 
 
-class Servers:
-    """Plays `Upgrades` with a good certificate, in whose CA the policy believes."""
-
-    def __init__(self, pki: PKI, start: Factory) -> None:
-        self._context = pki["good"].server_context()
-        self.policy = TLSPolicy(trust=CATrust(pki.ca_pem))
-        self._start = start
-
-    def plays(self, protocol: str, **steps: Any) -> RecordingServer:
-        return self._start(Upgrades(protocol, self._context, **steps))
-
-    def fail(self, way: Way, **steps: Any) -> Failure:
-        server = self.plays(way.protocol, **steps)
-        return attempt_and_fail(way, server, policy=self.policy)
-
-    def succeed(self, way: Way, **steps: Any) -> Any:
-        """The control: upgraded, signed in, and all of that within TLS."""
-        server = self.plays(way.protocol, **steps)
-        client = way.upgrade(way.blank(), server.port, policy=self.policy)
-        try:
-            client.login(USER, PASSWORD)
-            assert client.report.tls is not None
-            assert client.report.auth is not None
-        finally:
-            way.close(client)
-        (record,) = server.wait()
-        assert leaks(record.received_tls, PASSWORD) != []
-        assert leaks(bytes(record.wire), PASSWORD) == []
-        assert clear_commands(record)[-1] == VERBS[way.protocol]
-        return client
-
-
 @pytest.fixture
 def servers(pki: PKI, recording_server: Factory) -> Servers:
     return Servers(pki, recording_server)
@@ -109,10 +67,6 @@ def test_without_an_attack_it_works(way: Way, servers: Servers) -> None:
 
 
 # -- the offer is taken out
-
-
-def smtp_only(*answers: bytes) -> Answer:
-    return says(b"* CAPABILITY IMAP4rev1\r\n%t OK done\r\n", b"+OK\r\n.\r\n", b"".join(answers))
 
 
 NOT_OFFERED: dict[str, Answer] = {
@@ -138,7 +92,9 @@ NOT_OFFERED: dict[str, Answer] = {
         b"+OK\r\n..STLS\r\n.\r\n",
         b"250-STARTTLS\r\n250 8BITMIME\r\n",
     ),
-    "with nothing at all": smtp_only(b"250 \r\n"),
+    "with nothing at all": says(
+        b"* CAPABILITY IMAP4rev1\r\n%t OK done\r\n", b"+OK\r\n.\r\n", b"250 \r\n"
+    ),
     "where nothing is known": says(
         b"* CAPABILITY IMAP4rev1\r\n%t OK done\r\n", b"-ERR what?\r\n", b"502 what?\r\n"
     ),
@@ -418,8 +374,8 @@ NO_TLS: dict[str, tuple[Answer, type[Exception] | tuple[type[Exception], ...], s
     "answers in clear": (answers_in_clear, UpgradeRefused, "where TLS should begin"),
     "trickles what is no record": (
         both(hears_hello, rude.trickles(b"\x16", 1)),
-        TLSError,
-        "does not speak TLS",
+        UpgradeRefused,
+        "where TLS should begin",
     ),
     "trickles": (
         both(hears_hello, both(to_all(b"\x16\x03\x03\x40\x00"), rude.trickles(b"\x16", 1))),
@@ -440,204 +396,3 @@ def test_a_consent_without_tls(how: str, way: Way, servers: Servers) -> None:
     assert re.search(words, failure.text)
     assert failure.seconds < 0.5 + SLACK
     assert clear_commands(failure.records[0])[-1] == VERBS[way.protocol]
-
-
-# -- a refusal that somebody overlooks
-
-
-CATCHES: dict[str, tuple[type[Exception], ...]] = {
-    "everything": (Exception,),
-    "what scripts catch": (OSError, smtplib.SMTPException, poplib.error_proto, imaplib.IMAP4.error),
-}
-VERB_WAYS = [name for name, way in WAYS.items() if way.by == "verb"]
-
-
-def send_mail(way: Way, client: Any) -> None:
-    """The rest of a script, after the verb."""
-    client.login(USER, PASSWORD)
-    if way.protocol == "smtp":
-        client.sendmail("a@b.example", ["c@d.example"], "Subject: x\n\nhello\n")
-    else:
-        client.list()
-
-
-@pytest.mark.parametrize("name", VERB_WAYS)
-def test_a_refusal_that_is_swallowed_comes_again(name: str, servers: Servers) -> None:
-    way = WAYS[name]
-    server = servers.plays(way.protocol, consent=refuses_verb, handshake=goes_on_in_clear)
-    client = way.cls("127.0.0.1", server.port, policy=servers.policy)
-    with contextlib.suppress(Exception):
-        way.ask(client)
-    with failing(server) as failure:
-        send_mail(way, client)
-    assert failure.error.code == "starttls-refused"
-    assert_nothing_escaped(way, failure.records[0])
-
-
-@pytest.mark.parametrize("name", VERB_WAYS)
-@pytest.mark.parametrize("step", ["offer", "consent"])
-def test_a_refusal_is_nothing_that_scripts_catch(step: str, name: str, servers: Servers) -> None:
-    """`except (OSError, SMTPException): pass` around the verb does not carry on."""
-    way = WAYS[name]
-    server = servers.plays(
-        way.protocol,
-        offer=offers() if step == "offer" else offers_upgrade,
-        consent=refuses_verb,
-        handshake=goes_on_in_clear,
-    )
-    client = way.cls("127.0.0.1", server.port, policy=servers.policy)
-    with failing(server) as failure:
-        try:
-            way.ask(client)
-        except CATCHES["what scripts catch"]:
-            pass
-        send_mail(way, client)
-    assert type(failure.error) is UpgradeRefused
-
-
-@pytest.mark.parametrize("name", [name for name, way in WAYS.items() if way.by != "constructor"])
-def test_the_error_leaves_a_with_block_unchanged(name: str, servers: Servers) -> None:
-    way = WAYS[name]
-    server = servers.plays(way.protocol, offer=offers())
-    seen = []
-    with failing(server) as failure:
-        if way.by == "connect":
-            client = way.cls(policy=servers.policy)
-        else:
-            client = way.cls("127.0.0.1", server.port, policy=servers.policy)
-        with client:
-            try:
-                client.connect("127.0.0.1", server.port) if way.by == "connect" else way.ask(client)
-            except Exception as error:
-                seen.append(error)
-                raise
-    assert failure.error is seen[0]
-    assert failure.error.code == "starttls-not-offered"
-    assert_nothing_escaped(way, failure.records[0])
-
-
-@pytest.mark.parametrize("name", VERB_WAYS)
-def test_a_with_block_around_a_swallowed_refusal_says_nothing(name: str, servers: Servers) -> None:
-    way = WAYS[name]
-    server = servers.plays(way.protocol, offer=offers())
-    with way.cls("127.0.0.1", server.port, policy=servers.policy) as client:
-        with pytest.raises(UpgradeRefused):
-            way.ask(client)
-    (record,) = server.wait()
-    assert_nothing_escaped(way, record)
-
-
-@pytest.mark.parametrize("name", ["SMTP_STARTTLS, connect", "SMTP, verb"])
-def test_connecting_again_after_a_refusal(name: str, servers: Servers) -> None:
-    """The same object, another connection: nothing of the last one is left."""
-    way = WAYS[name]
-    first = servers.plays("smtp", offer=offers("EVIL"))
-    second = servers.plays("smtp")
-    client = way.cls(policy=servers.policy)
-    with failing(first) as failure:
-        client.connect("127.0.0.1", first.port)
-        way.ask(client)
-    assert client.report.port == first.port
-    client.connect("127.0.0.1", second.port)
-    if way.by == "verb":
-        assert client.report.tls is None
-        assert not client.has_extn("evil")
-        way.ask(client)
-    client.login(USER, PASSWORD)
-    assert (client.report.port, client.report.auth.mechanism) == (second.port, "PLAIN")
-    client.sendmail("a@b.example", ["c@d.example"], "Subject: x\n\nhello\n")
-
-    # And once more, from a connection that was signed in on: that does not count here.
-    third = servers.plays("smtp", consent=refuses_verb, handshake=goes_on_in_clear)
-    with failing(third) as failure:
-        client.connect("127.0.0.1", third.port)
-        way.ask(client)
-    assert failure.error.credentials_sent is False
-    assert client.report.auth is None
-    assert client.report.tls is None
-    assert all(raised is failure.error for _, raised in later_errors(way, client))
-    assert_nothing_escaped(way, third.wait()[0])
-    assert leaks(second.wait()[0].received_tls, PASSWORD) != []
-    assert leaks(bytes(second.records[0].wire), PASSWORD) == []
-
-
-@pytest.mark.parametrize("number", [554, 421, 250, 221])
-def test_smtp_connect_hands_out_nothing_in_clear(number: int, servers: Servers) -> None:
-    """The standard `connect` returns a greeting that declines, and scripts do not look at it."""
-    way = WAYS["SMTP_STARTTLS, connect"]
-    failure = servers.fail(way, greeting=to_all(b"%d mx go on\r\n" % number))
-    assert isinstance(failure.error, smtplib.SMTPException)
-    assert "go on" in failure.text
-    assert failure.records[0].wire == b""
-
-
-def test_smtp_connect_returns_what_declines_as_the_standard_does(servers: Servers) -> None:
-    """The control: the plain class returns it, as `smtplib` does, and is in clear anyway."""
-    server = servers.plays("smtp", greeting=to_all(b"554 go away\r\n"))
-    client = WAYS["SMTP, verb"].cls(policy=servers.policy)
-    assert client.connect("127.0.0.1", server.port) == (554, b"go away")
-    client.close()
-
-
-# -- the verb where it makes no sense
-
-
-@pytest.mark.parametrize("name", VERB_WAYS)
-def test_the_verb_again_once_upgraded(name: str, servers: Servers) -> None:
-    """The standard module's own complaint; nothing is sent, and the connection goes on."""
-    way = WAYS[name]
-    server = servers.plays(way.protocol)
-    client = way.upgrade(way.blank(), server.port, policy=servers.policy)
-    standard = {
-        "imap": imaplib.IMAP4.abort,
-        "pop3": poplib.error_proto,
-        "smtp": smtplib.SMTPNotSupportedError,
-    }[way.protocol]
-    with pytest.raises(standard, match="already established"):
-        way.ask(client)
-    client.login(USER, PASSWORD)
-    way.close(client)
-    assert leaks(server.wait()[0].received_tls, PASSWORD) != []
-    assert b"STARTTLS" not in server.records[0].received_tls
-
-
-@pytest.mark.parametrize("name", VERB_WAYS)
-def test_the_verb_without_a_connection(name: str, servers: Servers) -> None:
-    way = WAYS[name]
-    server = servers.plays(way.protocol)
-    client = way.cls("127.0.0.1", server.port, policy=servers.policy)
-    way.close(client)
-    with pytest.raises(ConnectFailed, match="no connection to upgrade") as raised:
-        way.ask(client)
-    assert isinstance(raised.value, CATCHES["what scripts catch"])
-    assert clear_commands(server.wait()[0]) in ([], ["CAPABILITY"])
-
-
-def test_smtp_that_was_never_connected(servers: Servers) -> None:
-    with pytest.raises(smtplib.SMTPServerDisconnected, match="no connection to upgrade"):
-        WAYS["SMTP, verb"].cls(policy=servers.policy).starttls()
-
-
-# -- LMTP
-
-
-def test_lmtp_is_upgraded_like_smtp(servers: Servers) -> None:
-    server = servers.plays("smtp")
-    client = LMTP("127.0.0.1", server.port, policy=servers.policy)
-    client.starttls()
-    assert client.report.tls is not None
-    assert client.report.protocol == "LMTP with STARTTLS"
-    client.close()
-
-
-def test_lmtp_without_an_offer(servers: Servers) -> None:
-    server = servers.plays("smtp", offer=offers())
-    client = LMTP("127.0.0.1", server.port, policy=servers.policy)
-    with failing(server) as failure:
-        client.starttls()
-    assert failure.error.code == "starttls-not-offered"
-    assert failure.error.hint == "Ask its administrator."
-    with pytest.raises(UpgradeRefused) as raised:
-        client.sendmail("a@b.example", ["c@d.example"], "Subject: x\n\nhello\n")
-    assert raised.value is failure.error
-    assert clear_commands(failure.records[0]) == ["LHLO"]

@@ -11,6 +11,7 @@ import ssl
 import sys
 
 from ..connection import DEFAULT
+from ..errors import SecureMailError
 from ..modes import CLEAR, STARTTLS, TLS
 from ..policy import AuthPolicy, Limits, TLSPolicy
 from .errors import is_refusal
@@ -79,11 +80,13 @@ class POP3(POP3SignIn, poplib.POP3):
     def _offers_upgrade(self) -> bool:
         try:
             return "STLS" in map(str.upper, self.capa())  # in any case: RFC 2449, 5
+        except SecureMailError:
+            raise
         except poplib.error_proto as error:
             cause = error.__context__  # capa() says "not supported", whatever happened
-            if isinstance(cause, poplib.error_proto) and is_refusal(cause):
-                return False
-            raise
+            if isinstance(cause, poplib.error_proto) and not is_refusal(cause):
+                raise cause from None
+            return False
 
     def _ask_upgrade(self) -> bytes:
         try:

@@ -89,20 +89,20 @@ class SMTP(SMTPSignIn, smtplib.SMTP):
         self._begin(self._host, port or self.default_port)
         with self._opening():
             reply: tuple[int, bytes] = STANDARD.connect(self, self._host, port, source_address)
-        if self._names_itself:
-            self.local_hostname = _address_literal(self.sock)
-        if self._MODE is STARTTLS:
-            self._upgrade_after(*reply)
-            return 220, b""  # the words came in clear
+            if self._names_itself:
+                self.local_hostname = _address_literal(self.sock)
+            if self._MODE is STARTTLS:
+                reply = self._upgrade_after(*reply)
         return reply
 
-    def _upgrade_after(self, code: int, words: bytes) -> None:
+    def _upgrade_after(self, code: int, words: bytes) -> tuple[int, bytes]:
         """Never hand out what is in clear: a greeting that declines, which a caller of the standard
         class looks at himself, is an error here."""
         with self._all_or_nothing():
             if code != 220:
                 raise smtplib.SMTPConnectError(code, words)
-        self._upgrade()
+            self._upgrade()
+        return code, b""  # the words came in clear
 
     def _get_socket(self, host: str, port: int, timeout: float | None) -> socket.socket:
         if self.debuglevel > 0:

@@ -16,11 +16,14 @@ from securemail import (
     POP3_STARTTLS,
     SMTP,
     SMTP_STARTTLS,
+    CATrust,
     Limits,
     Password,
+    TLSPolicy,
 )
 from servers.attempts import PASSWORD, USER, Failure, assert_survives_pickling, failing
 from servers.leaks import leaks
+from servers.pki import PKI
 from servers.recording import Conversation, Record, RecordingServer
 from servers.rude import Answer, says, to_all
 from servers.scripts import GREETINGS, POLITE
@@ -33,6 +36,8 @@ HELLO = b"\x16\x03\x01"  # how a ClientHello begins
 greets: Answer = lambda conversation, protocol, tag: conversation.send(GREETINGS[protocol])  # noqa: E731
 consents = says(b"%t OK begin\r\n", b"+OK begin\r\n", b"220 2.0.0 begin\r\n")
 refuses_verb = says(b"%t NO not now\r\n", b"-ERR not now\r\n", b"454 4.7.0 not now\r\n")
+
+says_hello = to_all(b"250 hello\r\n")
 
 
 def offers(*words: str) -> Answer:
@@ -92,7 +97,7 @@ class Upgrades:
     context: ssl.SSLContext
     greeting: Answer = greets
     offer: Answer = offers_upgrade
-    helo: Answer = to_all(b"250 hello\r\n")
+    helo: Answer = says_hello
     consent: Answer = consents
     handshake: Answer | None = None
     offer_again: Answer | None = None
@@ -289,3 +294,35 @@ def assert_nothing_escaped(way: Way, record: Record) -> None:
     commands, verb = clear_commands(record), VERBS[way.protocol]
     assert set(commands) <= {*OPENINGS, "HELO", verb}
     assert verb not in commands[:-1]
+
+
+class Servers:
+    """Plays `Upgrades` with a good certificate, in whose CA the policy believes."""
+
+    def __init__(self, pki: PKI, start: Callable[..., RecordingServer]) -> None:
+        self._context = pki["good"].server_context()
+        self.policy = TLSPolicy(trust=CATrust(pki.ca_pem))
+        self._start = start
+
+    def plays(self, protocol: str, **steps: Any) -> RecordingServer:
+        return self._start(Upgrades(protocol, self._context, **steps))
+
+    def fail(self, way: Way, **steps: Any) -> Failure:
+        server = self.plays(way.protocol, **steps)
+        return attempt_and_fail(way, server, policy=self.policy)
+
+    def succeed(self, way: Way, **steps: Any) -> Any:
+        """The control: upgraded, signed in, and all of that within TLS."""
+        server = self.plays(way.protocol, **steps)
+        client = way.upgrade(way.blank(), server.port, policy=self.policy)
+        try:
+            client.login(USER, PASSWORD)
+            assert client.report.tls is not None
+            assert client.report.auth is not None
+        finally:
+            way.close(client)
+        (record,) = server.wait()
+        assert leaks(record.received_tls, PASSWORD) != []
+        assert leaks(bytes(record.wire), PASSWORD) == []
+        assert clear_commands(record)[-1] == VERBS[way.protocol]
+        return client
