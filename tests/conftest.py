@@ -19,6 +19,12 @@ from servers.pki import PKI
 from servers.postfix import Postfix
 from servers.processes import open_folder, skipped_where_unavailable
 from servers.recording import RecordingServer, Script
+from tables import _compared_with_the_document as _compared_with_the_document
+from tables import write
+
+
+def pytest_sessionfinish() -> None:
+    write()
 
 
 @pytest.fixture(scope="session")

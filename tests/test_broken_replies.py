@@ -29,6 +29,7 @@ from servers.leaks import leaks
 from servers.pki import PKI
 from servers.recording import Conversation, RecordingServer
 from servers.rude import Answer, Scripted, accepts, says
+from tables import saw
 
 SOON = Limits(connect=5, read=0.5, line=100_000, literal=100_000, lines=1_000)
 SLACK = 5.0  # seconds, for a machine that is busy
@@ -102,6 +103,7 @@ def assert_it_ends(
         with pytest.raises(SecureMailError) as later:
             again(client)
         assert later.value is error
+    saw(protocol, error)
     assert_survives_pickling(error)
     assert leaks(str(error).encode(), PASSWORD) == []
     assert "127.0.0.1" in str(error)

@@ -27,6 +27,7 @@ from servers.pki import PKI
 from servers.recording import Conversation, Record, RecordingServer
 from servers.rude import Answer, says, to_all
 from servers.scripts import GREETINGS, POLITE
+from tables import saw
 
 VERBS = {"imap": "STARTTLS", "pop3": "STLS", "smtp": "STARTTLS"}
 OPENINGS = {"CAPABILITY", "CAPA", "EHLO", "LHLO"}
@@ -285,6 +286,7 @@ def attempt_and_fail(
     assert server.connections == 1
     assert bytes(failure.records[0].wire) == said
     assert_nothing_escaped(way, failure.records[0])
+    saw(way.protocol, error)
     return failure
 
 
