@@ -9,6 +9,7 @@ import shlex
 import smtplib
 import ssl
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ from securemail import (
     CATrust,
     CertificateRejected,
     CredentialsRefused,
+    ExactCertificate,
     Limits,
     Pin,
     PinMismatch,
     PlaintextWarning,
     PolicyError,
+    SelfSignedWarning,
     TimeLimitExceeded,
     TLSError,
     TLSPolicy,
@@ -121,6 +124,27 @@ def test_a_pin_of_another_key(
     assert failure.records[0].received_tls == b""
     report = sign_in(way, serve(recording_server, pki, way), policy=pinned("good"))
     assert report.tls is not None
+
+
+@every_way
+def test_what_is_accepted_and_worth_a_warning_is_told_by_the_upgrade(
+    way: Way, pki: PKI, recording_server: Factory
+) -> None:
+    """Before anything is asked over TLS but IMAP's capabilities; the limits are set by then."""
+    server = serve(recording_server, pki, way, "self_signed")
+    policy = TLSPolicy(trust=ExactCertificate(pki["self_signed"].leaf_pem))
+    with pytest.warns(SelfSignedWarning, match="self-signed"):
+        client = way.upgrade(way.blank(), server.port, policy=policy, limits=Limits(read=7))
+    assert client.sock.gettimeout() == 7
+    way.close(client)
+
+    failing_client = way.blank()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SelfSignedWarning)
+        with pytest.raises(SelfSignedWarning) as raised:
+            way.upgrade(failing_client, server.port, policy=policy)
+    assert all(error is raised.value for _, error in later_errors(way, failing_client))
+    assert server.wait(2)[1].received_tls == b""
 
 
 @pytest.mark.parametrize("name", VERB_WAYS)
