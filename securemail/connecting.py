@@ -245,7 +245,7 @@ def _handshake_error(
 ) -> BaseException:
     if isinstance(error, TimeoutError) and not isinstance(error, SecureMailError):
         return TimeLimitExceeded(
-            f"no TLS within {say_seconds(deadline.seconds)} of connecting.",
+            f"no TLS within {say_seconds(deadline.seconds)}.",
             hint="The server is silent: it may be overloaded, or not speak TLS on this port.",
             **endpoint.details(),
         )

@@ -15,7 +15,7 @@ from .connecting import Deadline, Endpoint, dial, secure
 from .errors import LimitExceeded, PolicyError, TimeLimitExceeded
 from .guard import Guarded
 from .hosts import Host
-from .modes import TLS, Mode, require_port, unheard
+from .modes import CLEAR, TLS, Mode, require_port, unheard
 from .policy import AuthPolicy, Limits, TLSPolicy
 from .policy_file import ServerSettings, settings_for
 from .report import ConnectionReport
@@ -169,7 +169,8 @@ class Connection(Guarded):
         caller who brings a policy or a context has said whom he believes, and goes without it."""
         self._settings = settings
         self._auth = self._own_auth or (settings.auth if settings else AuthPolicy())
-        self._plaintext = self._own_plaintext or (settings.plaintext if settings else None)
+        if self._MODE is CLEAR:
+            self._plaintext = self._own_plaintext or (settings.plaintext if settings else None)
         self._server_hostname = self._own_server_hostname
         if self._server_hostname is None and settings and settings.server_hostname is not None:
             self._server_hostname = Host.parse(settings.server_hostname)

@@ -115,8 +115,12 @@ class Upgrading(Connection):
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
         """Whatever goes wrong closes the connection, and is what every later verb raises."""
-        with self._opening():
-            yield
+        try:
+            with self._opening():
+                yield
+        except BaseException:
+            self._forget()  # what was said in clear is nobody's word now either
+            raise
 
     def _another_port(self) -> str:
         better = from_the_first_byte(self._PROTOCOL)

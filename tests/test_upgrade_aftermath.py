@@ -8,6 +8,7 @@ import imaplib
 import poplib
 import smtplib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from servers.attempts import PASSWORD, USER, failing
 from servers.leaks import leaks
 from servers.pki import PKI
 from servers.recording import RecordingServer
-from servers.rude import to_all
+from servers.rude import says, to_all
 from servers.upgrades import (
     WAYS,
     Servers,
@@ -241,3 +242,55 @@ def test_lmtp_without_an_offer(servers: Servers) -> None:
         client.sendmail("a@b.example", ["c@d.example"], "Subject: x\n\nhello\n")
     assert raised.value is failure.error
     assert clear_commands(failure.records[0]) == ["LHLO"]
+
+
+# -- what is left of the words in clear
+
+
+def test_after_a_refusal_nothing_of_them_is_left(servers: Servers) -> None:
+    """Also of what can be asked for without a word to the server."""
+    forged = says(
+        imap=b'* LIST () "/" forged\r\n%t NO no\r\n', smtp=b"454 no\r\n", pop3=b"-ERR\r\n"
+    )
+    way = WAYS["IMAP4, verb"]
+    server = servers.plays("imap", consent=forged)
+    client = way.cls("127.0.0.1", server.port, policy=servers.policy)
+    with pytest.raises(UpgradeRefused):
+        client.starttls()
+    assert client.response("LIST") == ("LIST", [None])
+    assert client.capabilities == ()
+    assert not client.welcome
+    way = WAYS["SMTP, verb"]
+    server = servers.plays("smtp", consent=forged)
+    client = way.cls("127.0.0.1", server.port, policy=servers.policy)
+    with pytest.raises(UpgradeRefused):
+        client.starttls()
+    assert not client.has_extn("starttls")
+    assert client.ehlo_resp is None
+
+
+def test_an_imap_object_that_is_opened_again_is_in_clear_again(servers: Servers) -> None:
+    way = WAYS["IMAP4, verb"]
+    server = servers.plays("imap")
+    client = way.upgrade(way.blank(), server.port, policy=servers.policy)
+    client.shutdown()
+    client.open("127.0.0.1", server.port)
+    client._connect()
+    assert client.report.tls is None
+    client.starttls()
+    assert client.report.tls is not None
+    client.login(USER, PASSWORD)
+    way.close(client)
+
+
+def test_a_reason_in_the_policy_file_is_for_the_plain_class(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pki: PKI
+) -> None:
+    """`plaintext` lets no PREAUTH through where TLS was asked for."""
+    server = servers.plays("imap", greeting=says(imap=b"* PREAUTH welcome\r\n"))
+    path = tmp_path / "securemail.toml"
+    path.write_text(f'[servers."127.0.0.1:{server.port}"]\nplaintext = "a lonely wire"\n')
+    monkeypatch.setenv("SECUREMAIL_POLICY", str(path))
+    with pytest.raises(UpgradeRefused, match="PREAUTH"):
+        WAYS["IMAP4_STARTTLS, constructor"].cls("127.0.0.1", server.port)
+    WAYS["IMAP4, verb"].cls("127.0.0.1", server.port)._close_now()  # the control

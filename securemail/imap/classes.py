@@ -70,6 +70,7 @@ class IMAP4(IMAP4SignIn, imaplib.IMAP4):
     def open(self, host: str = "", port: int = _PORT, timeout: float | None = None) -> None:
         """Connect to `host` (none: localhost)."""
         self._begin(host or "localhost", port)
+        self._tls_established = False  # also where the object was connected before
         self.debug = self.debug or _OURS.__dict__.get("Debug", 0)
         STANDARD.open(self, host, port, timeout)
 

@@ -136,6 +136,7 @@ class POP3SignIn(POP3Lines):
             if isinstance(cause, poplib.error_proto) and not is_refusal(cause):
                 raise cause from None
             return Offer(mechanisms=(), command="USER")  # before RFC 2449 there was nothing else
+        capabilities = {name.upper(): words for name, words in capabilities.items()}
         mechanisms = tuple(name.upper() for name in capabilities.get("SASL", ()))
         if "USER" in capabilities or not mechanisms:
             return Offer(mechanisms=mechanisms, command="USER")
