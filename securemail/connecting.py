@@ -130,7 +130,7 @@ def _port_hint(port: int, error: OSError) -> str:
     if port == 25 and isinstance(error, TimeoutError):
         return (
             "Many access providers block port 25; mail programs submit on port 465 (SMTP_SSL) "
-            "or 587 (STARTTLS), with sign-in."
+            "or 587 (SMTP_STARTTLS), with sign-in."
         )
     return "Check host and port, and that the server is up and no firewall is in between."
 

@@ -32,6 +32,7 @@ from securemail import imap as our_imap
 from securemail import pop3 as our_pop3
 from securemail import smtp as our_smtp
 from servers import scripts
+from servers.attempts import shown_of
 from servers.leaks import leaks
 from servers.pki import PKI
 from servers.recording import RecordingServer
@@ -305,8 +306,10 @@ def in_clear(family: Family, state: str = "SELECTED", **args: Any) -> Iterator[t
 @pytest.mark.parametrize(("family", "name"), cases("secret", "anything"))
 def test_a_secret_is_not_sent_in_clear(family: Family, name: str) -> None:
     with in_clear(family, state="NONAUTH") as (client, server):
-        with pytest.raises(CredentialsRefused, match="No password was sent"):
+        with pytest.raises(CredentialsRefused, match="No password was sent") as raised:
             family.methods[name].call(client, MARK)  # type: ignore[misc]
+        if name != "user":  # its name is no secret
+            assert leaks(shown_of(raised.value), MARK) == [], "no frame of ours holds it"
         assert client.noop() is not None, "the connection goes on: nothing has happened"
     assert leaks(server.wait()[0].everything, MARK) == []
 
@@ -502,6 +505,25 @@ def test_a_spelled_sign_in_that_succeeds_is_in_the_report(pki: PKI, policy: TLSP
     with over_tls(FAMILIES[1], pki, policy) as (client, _):
         assert client.xatom("LOGIN", "user", '"p"')[0] == "OK"
         assert client.report.auth.mechanism == "LOGIN"
+
+
+SPELLED_WRONG: dict[str, Callable[[Any], Any]] = {
+    "pop3": lambda c: c._shortcmd(f"PASS {MARK}\ud800"),
+    "imap": lambda c: c.xatom("LOGIN", "user", f"{MARK}\u00e9"),
+    "smtp": lambda c: c.docmd("AUTH", f"PLAIN {MARK}\u00e9"),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.protocol)
+def test_one_that_cannot_be_encoded_is_in_no_error(
+    family: Family, pki: PKI, policy: TLSPolicy
+) -> None:
+    """`UnicodeEncodeError` has the whole line as an attribute."""
+    with over_tls(family, pki, policy) as (client, server):
+        with pytest.raises(PolicyError, match="cannot be written") as raised:
+            SPELLED_WRONG[family.protocol](client)
+        assert leaks(shown_of(raised.value), MARK) == []
+    assert leaks(server.wait()[0].everything, MARK) == []
 
 
 # --- no line of the caller's becomes two ----------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from ..channel import Verified
 from ..errors import LimitExceeded, PolicyError, UpgradeRefused, printable
 from ..guard import Commands, first_word
-from ..sasl.credentials import Secret
+from ..sasl.credentials import Secret, encoded
 from ..signing_in import Reply
 from ..upgrading import Upgrading
 from ..wire import CRLF, require_line, send_secret
@@ -275,18 +275,9 @@ class IMAP4Lines(Upgrading):
 
 def _joined(command: Secret, encoding: str) -> Secret:
     """A command's line, as the standard class writes it."""
-    parts = [part for part in command.reveal() if part is not None]
-    try:
-        octets = [part.encode(encoding) if isinstance(part, str) else part for part in parts]
-        return Secret(b" ".join(octets))
-    except UnicodeEncodeError:
-        pass
-    # Outside of the handler: that error has the secret on it.
-    raise PolicyError(
-        f"a sign-in cannot be written as {encoding}.",
-        code="encoding",
-        hint="Use login(user, password), which takes any text.",
-    )
+    parts = [Secret(part) for part in command.reveal() if part is not None]
+    octets = [encoded(part, encoding) for part in parts]
+    return Secret(b" ".join(part.reveal() for part in octets))
 
 
 def _words(data: Any) -> bytes:

@@ -7,9 +7,9 @@ import socket
 import sys
 from typing import Any, ClassVar
 
-from ..errors import LimitExceeded, PolicyError, printable
+from ..errors import LimitExceeded, printable
 from ..guard import Commands, first_word
-from ..sasl.credentials import Secret
+from ..sasl.credentials import Secret, encoded
 from ..signing_in import Reply
 from ..upgrading import Upgrading
 from ..wire import require_line, send_secret
@@ -49,11 +49,12 @@ class POP3Lines(Upgrading):
     # -- writing
 
     def _putcmd(self, line: str) -> None:
-        line = Secret(line)  # type: ignore[assignment]
-        if self._kind(first_word(line.reveal())) == "secret":  # type: ignore[attr-defined]
-            self._putline(_encoded(line, self.encoding))
+        hidden = Secret(line)
+        del line
+        if self._kind(first_word(hidden.reveal())) == "secret":
+            self._putline(encoded(hidden, self.encoding))
         else:
-            STANDARD._putcmd(self, line.reveal())  # type: ignore[attr-defined]
+            STANDARD._putcmd(self, hidden.reveal())
 
     def _putline(self, line: bytes | Secret) -> None:
         line = line if isinstance(line, Secret) else Secret(line)
@@ -148,15 +149,6 @@ def _kind_of(line: bytes) -> str:
     if line.startswith(b"+OK"):
         return "success"
     return "challenge" if line == b"+" or line.startswith(b"+ ") else "refusal"
-
-
-def _encoded(line: Any, encoding: str) -> Secret:
-    try:
-        return Secret(line.reveal().encode(encoding))
-    except UnicodeEncodeError:
-        pass
-    # Outside of the handler: that error has the whole line on it.
-    raise PolicyError(f"a command cannot be written as {encoding}.", code="encoding")
 
 
 def _split(text: bytes) -> tuple[list[bytes], int]:

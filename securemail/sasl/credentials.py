@@ -29,6 +29,21 @@ class Secret:
         raise TypeError("a secret is not pickled")
 
 
+def encoded(secret: Secret, encoding: str) -> Secret:
+    """The octets of a text, or of octets; `PolicyError` where it cannot be written so."""
+    try:
+        is_text = isinstance(secret.reveal(), str)
+        return Secret(secret.reveal().encode(encoding)) if is_text else secret
+    except UnicodeEncodeError:
+        pass
+    # Outside of the handler: that error has the whole text on it.
+    raise PolicyError(
+        f"a sign-in cannot be written as {encoding}.",
+        code="encoding",
+        hint="Use login(user, password), which takes any text.",
+    )
+
+
 class Password:
     """A user name and its password, as text.
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from ..errors import PolicyError, printable
 from ..guard import Commands, first_word
-from ..sasl.credentials import Secret
+from ..sasl.credentials import Secret, encoded
 from ..signing_in import Reply
 from ..upgrading import Upgrading
 from ..wire import CRLF, send_secret
@@ -65,11 +65,11 @@ class SMTPLines(Upgrading):
         self._expect()
         if self._mail != "now" and self.sock is not None:
             s = Secret(s)
-            lines = s.reveal().splitlines() or [""]
-            if self._admit_all(first_word(line) for line in lines):
+            commands = [first_word(line) for line in s.reveal().splitlines()] or [""]
+            if self._admit_all(commands):
                 return self._spell(_encoded(s))
             s = s.reveal()
-            self._note_mail(first_word(lines[-1]))
+            self._note_mail(commands[-1])
         return self._send_now(s)
 
     def _send_now(self, s: Any) -> None:
@@ -157,15 +157,4 @@ def _kind_of(code: int) -> str:
 
 def _encoded(line: Secret) -> Secret:
     """One line's octets, without its end."""
-    text = line.reveal()
-    try:
-        octets: bytes = text.encode("ascii") if isinstance(text, str) else bytes(text)
-        return Secret(octets.removesuffix(CRLF))
-    except UnicodeEncodeError:
-        pass
-    # Outside of the handler: that error has the secret on it.
-    raise PolicyError(
-        "a sign-in cannot be written as ASCII.",
-        code="encoding",
-        hint="Use login(user, password), which takes any text.",
-    )
+    return Secret(encoded(line, "ascii").reveal().removesuffix(CRLF))

@@ -10,9 +10,15 @@ from typing import Any
 
 import securemail
 from securemail import (
+    IMAP4,
     IMAP4_SSL,
+    IMAP4_STARTTLS,
+    POP3,
     POP3_SSL,
+    POP3_STARTTLS,
+    SMTP,
     SMTP_SSL,
+    SMTP_STARTTLS,
     AuthPolicy,
     CATrust,
     CertificateRejected,
@@ -31,6 +37,8 @@ from securemail import (
     Vouched,
     Waive,
 )
+from securemail import smtp as smtp_module
+from securemail.imap import IMAP4_stream
 
 version: str = securemail.__version__
 
@@ -75,6 +83,18 @@ with SMTP_SSL("smtp.example.org", 465, auth=AuthPolicy(mechanisms=("PLAIN",))) a
     standard_smtp: smtplib.SMTP = smtp
     code, message = smtp.authenticate(Password("alice", "secret"))
     number: int = code
+
+with SMTP_STARTTLS("smtp.example.org", policy=policy, timeout=10) as starttls:
+    starttls.login("alice", "secret")
+with IMAP4_STARTTLS("imap.example.org") as upgraded, POP3_STARTTLS("pop3.example.org") as pop3:
+    standard_imap: imaplib.IMAP4 = upgraded
+    standard_pop3: poplib.POP3 = pop3
+relay = SMTP("relay.example.org", plaintext="why", limits=Limits(read=None))
+relay.starttls()
+imap = IMAP4("imap.example.org", 143, 10.0, policy=policy)
+imap.starttls()
+POP3("pop3.example.org").stls()
+stand_ins: tuple[type[smtplib.SMTP], type[imaplib.IMAP4]] = (smtp_module.LMTP, IMAP4_stream)
 
 tls: TLSReport | None = imap_report.tls
 plain: dict[str, Any] = imap_report.as_dict()
