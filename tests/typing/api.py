@@ -87,12 +87,12 @@ with SMTP_SSL("smtp.example.org", 465, auth=AuthPolicy(mechanisms=("PLAIN",))) a
 with SMTP_STARTTLS("smtp.example.org", policy=policy, timeout=10) as starttls:
     starttls.login("alice", "secret")
 with IMAP4_STARTTLS("imap.example.org") as upgraded, POP3_STARTTLS("pop3.example.org") as pop3:
-    standard_imap: imaplib.IMAP4 = upgraded
+    upgraded_imap: imaplib.IMAP4 = upgraded
     standard_pop3: poplib.POP3 = pop3
 relay = SMTP("relay.example.org", plaintext="why", limits=Limits(read=None))
 relay.starttls()
-imap = IMAP4("imap.example.org", 143, 10.0, policy=policy)
-imap.starttls()
+plain_imap = IMAP4("imap.example.org", 143, 10.0, policy=policy)
+plain_imap.starttls()
 POP3("pop3.example.org").stls()
 stand_ins: tuple[type[smtplib.SMTP], type[imaplib.IMAP4]] = (smtp_module.LMTP, IMAP4_stream)
 
