@@ -19,8 +19,6 @@ WRITING = os.environ.get("SECUREMAIL_WRITE_TABLES") == "1"
 # What is in the columns, and not in the name of the scenario.
 COLUMNS = {"protocol", "verb", "way"}
 
-ENDED = "`connect-reset` or `handshake-closed`"
-
 Tables = dict[str, dict[str, dict[str, set[str]]]]  # file: scenario: protocol: outcomes
 
 _seen: list[tuple[str, str]] = []
@@ -30,10 +28,10 @@ _known: Tables = {}
 
 def saw(protocol: str, error: BaseException) -> None:
     """In this test, this protocol, this is what was raised."""
-    code = getattr(error, "code", "")
-    outcome = f"{type(error).__name__} `{code}`"
+    code = getattr(error, "code", type(error).__name__)
     # Which of them depends on the moment at which the end is met.
-    _seen.append((protocol, ENDED if code in ("connect-reset", "handshake-closed") else outcome))
+    is_end = code in ("connect-reset", "handshake-closed")
+    _seen.append((protocol, "ended" if is_end else f"`{code}`"))
 
 
 @pytest.fixture(autouse=True)
