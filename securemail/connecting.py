@@ -24,7 +24,7 @@ from .tls.explain import NOT_TLS
 from .tls.gate import GatedSocket
 from .tls.refusal import CALLERS_RULES, refusal
 from .values import Value
-from .wire import acknowledge_at_once
+from .wire import acknowledge_at_once, hold_little_back
 
 _TLS_RECORDS = range(20, 24)  # first octet of a TLS record: RFC 8446, 5.1
 
@@ -84,6 +84,7 @@ def dial(endpoint: Endpoint, deadline: Deadline, source_address: Any = None) -> 
                 sock.bind(source_address)
             sock.connect(address)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            hold_little_back(sock)
             return sock
         except OSError as error:
             if sock is not None:

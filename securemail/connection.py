@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from .channel import Plaintext, Verified, require_verified
 from .connecting import Deadline, Endpoint, dial, secure
-from .errors import LimitExceeded, PolicyError, TimeLimitExceeded
+from .errors import LimitExceeded, PolicyError, TimeLimitExceeded, say_seconds
 from .guard import Guarded
 from .hosts import Host
 from .modes import CLEAR, TLS, Mode, require_port, unheard
@@ -22,7 +22,7 @@ from .report import ConnectionReport
 from .tls.context import PolicyContext
 from .tls.gate import GatedSocket
 from .tls.verify import channel_of
-from .wire import Reader
+from .wire import Reader, send_in_pieces
 
 DEFAULT: Any = socket._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]
 
@@ -78,6 +78,21 @@ class Connection(Guarded):
         if not line:
             self._raise_lost(EOFError())
         return line
+
+    def _send_all(self, data: bytes) -> None:
+        """All of it. Where the server takes nothing for as long as `Limits.read`: the end."""
+        try:
+            send_in_pieces(self.sock, data)
+        except TimeoutError:
+            raise self._end(
+                TimeLimitExceeded(
+                    "the server took nothing of what it was sent for "
+                    f"{say_seconds(self._limits.read)}.",
+                    hint="It, or the line, may be overloaded; Limits(read=...) waits longer.",
+                )
+            ) from None
+        except OSError as error:
+            self._raise_lost(error)
 
     def _expect(self) -> None:
         """A command goes out: its reply has the bounds to itself."""

@@ -27,7 +27,10 @@ _RARE_DOT = b"\r.\n"  # and as the standard module takes it
 _FORBIDDEN = (b"\r", b"\n", b"\0")
 _BUFFER = 64 * 1024  # octets: a few TLS records
 _CHUNK = 1024 * 1024  # octets that are allocated before they have come
+_PIECE = 16 * 1024  # octets: one TLS record
 _PROGRESS = 1024  # octets that bulk data must bring within `Limits.read`
+_HELD_BACK = 128 * 1024  # octets
+_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Linux, macOS
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux
 
 
@@ -40,6 +43,14 @@ def acknowledge_at_once(sock: Any) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
         except OSError:
             pass
+
+
+def hold_little_back(sock: Any) -> None:
+    """Let little wait in this computer when `sendall` is done. Else megabytes do, and on a slow
+    line the time-out of the reply would run before the server has the message."""
+    if _NOTSENT_LOWAT is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, _HELD_BACK)
 
 
 class Incoming(io.RawIOBase):
@@ -302,6 +313,15 @@ def require_line(line: bytes) -> None:
             code="line-break",
             hint="It would be another command to the server.",
         )
+
+
+def send_in_pieces(sock: Any, data: bytes) -> None:
+    """Send all of `data`. The time-out of `sendall` is for the whole of what it is given: here
+    it is for each piece, so that a long message may take its time on a slow line."""
+    rest = memoryview(data)
+    while rest:
+        sock.sendall(rest[:_PIECE])
+        rest = rest[_PIECE:]
 
 
 def send_secret(channel: Channel, sock: socket.socket | None, line: Secret) -> None:

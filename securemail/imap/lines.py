@@ -129,13 +129,16 @@ class IMAP4Lines(Upgrading):
         if not self._within:
             data = Secret(data)
             if self._admit_all(self._commands_in(data.reveal())):
+                self._password_sent = True
                 self._write_spelled(Secret(data.reveal().removesuffix(CRLF)))
                 return
             data = data.reveal()
         self._send_now(data)
 
     def _send_now(self, data: Any) -> None:
-        STANDARD.send(self, data)
+        """As the standard `send`, but in pieces."""
+        sys.audit("imaplib.send", self, data)
+        self._send_all(data)
 
     def _commands_in(self, data: bytes) -> list[str]:
         """The word after each tag; once signed in, all is content: mail, or IDLE's DONE."""

@@ -73,13 +73,14 @@ class SMTPLines(Upgrading):
         return self._send_now(s)
 
     def _send_now(self, s: Any) -> None:
-        is_connected = self.sock is not None
-        try:
-            STANDARD.send(self, s)
-        except smtplib.SMTPServerDisconnected as error:
-            if not is_connected:
-                raise  # "please run connect() first"
-            self._raise_lost(error)
+        """As the standard `send`, but in pieces."""
+        if self.sock is None:
+            raise smtplib.SMTPServerDisconnected("please run connect() first")
+        if self.debuglevel > 0:
+            self._print_debug("send:", repr(s))
+        data = s.encode(self.command_encoding) if isinstance(s, str) else s
+        sys.audit("smtplib.send", self, data)
+        self._send_all(data)
 
     def _spell(self, line: Secret) -> None:
         """A sign-in that the caller spells himself: sent by us, so that nothing keeps it."""
