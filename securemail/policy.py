@@ -124,8 +124,8 @@ class Limits(Value, kw_only=True):
     """Bounds on what a server may take, for each connection. What goes over one closes it.
 
     Seconds (None: no bound): `connect`, until TCP and TLS are up, over all addresses of the name
-    together; `read`, for a line of a reply, for 1 KiB of a message, or for 16 KiB that are sent. The
-    standard `timeout=` sets both.
+    together; `read`, for a line of a reply, for 1 KiB of a message, or for 16 KiB that are sent.
+    The standard `timeout=` sets both.
     Octets: `line`, `literal` (IMAP, RFC 9051, 4.3). Numbers: `lines`, or untagged responses, of
     one command. There is no bound on a whole connection.
     """
