@@ -373,7 +373,7 @@ NO_TLS: dict[str, tuple[Answer, type[Exception] | tuple[type[Exception], ...], s
     "says garbage": (both(blinks, to_all(b"What a day\r\n")), UpgradeRefused, "What a day"),
     "answers in clear": (answers_in_clear, UpgradeRefused, "where TLS should begin"),
     "trickles what is no record": (
-        both(hears_hello, rude.trickles(b"\x16", 1)),
+        both(hears_hello, rude.trickles(b"\x16", 1, pause=0.01)),  # OpenSSL wants five
         UpgradeRefused,
         "where TLS should begin",
     ),
