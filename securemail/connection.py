@@ -32,7 +32,7 @@ class Connection(Guarded):
 
     _MODE: ClassVar[Mode]
 
-    _policy: TLSPolicy | None = None  # the caller's, else the file's
+    _policy: TLSPolicy | None = None  # the caller's own
     _context: ssl.SSLContext | None = None  # the caller's own, for this connection
     _own_context: ssl.SSLContext | None = None  # what the constructor was given of that kind
     _own_auth: AuthPolicy | None = None

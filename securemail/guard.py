@@ -64,8 +64,11 @@ class Guarded(SigningIn):
             self._require_content(command)
         return kind
 
-    def _admit_all(self, commands: Iterable[str]) -> bool:
-        """Admit each of several lines that are sent as one; whether any of them is secret."""
+    def _admit_all(self, commands: Iterable[str], *, whole: bool) -> bool:
+        """Admit each of several lines that are sent as one; whether any of them is secret. In clear
+        half a line may be half of a sign-in: lines are sent `whole` there, or not at all."""
+        if not whole and not isinstance(self._current_channel(), Verified):
+            self._require_fresh()
         return "secret" in {self._admit(command) for command in commands}
 
     def _require_content(self, command: str) -> None:

@@ -7,17 +7,15 @@ from .values import Value
 
 
 class Mode(Value):
-    """`name` as reports say it, `is_upgraded`: by STARTTLS; `is_private`: TLS by the time the
-    constructor returns."""
+    """`is_private`: TLS by the time the constructor returns."""
 
     name: str
-    is_upgraded: bool
     is_private: bool
 
 
-TLS = Mode("over TLS", is_upgraded=False, is_private=True)
-STARTTLS = Mode("with STARTTLS", is_upgraded=True, is_private=True)
-CLEAR = Mode("in clear", is_upgraded=False, is_private=False)
+TLS = Mode("TLS from the first byte", is_private=True)
+STARTTLS = Mode("STARTTLS", is_private=True)
+CLEAR = Mode("in clear", is_private=False)
 
 # port: (what speaks there, its class for TLS from the first byte, that port, for STARTTLS, port)
 _IMAP = ("IMAP", "IMAP4_SSL", 993, "IMAP4_STARTTLS", 143)

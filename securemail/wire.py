@@ -311,7 +311,7 @@ def require_line(line: bytes) -> None:
         raise PolicyError(
             "a line to be sent has a line break or a NUL in it.",
             code="line-break",
-            hint="It would be another command to the server.",
+            hint="It would be another command to the server; nothing of it was sent.",
         )
 
 

@@ -560,6 +560,31 @@ def test_a_sign_in_behind_another_command(pki: PKI, policy: TLSPolicy) -> None:
     assert leaks(server.wait()[0].everything, MARK) == []
 
 
+@pytest.mark.parametrize("args", [{}, {"plaintext": "a reason"}], ids=["loopback", "plaintext"])
+def test_a_state_that_somebody_set_opens_nothing_in_clear(args: dict[str, str]) -> None:
+    """As recipes do after a LOGIN of their own; or a server did, by PREAUTH."""
+    with in_clear(FAMILIES[1], state="AUTH", **args) as (client, server):
+        with pytest.raises(CredentialsRefused):
+            client.send(f"x1 LOGIN user {MARK}\r\n".encode())
+    assert leaks(server.wait()[0].everything, MARK) == []
+
+
+@pytest.mark.parametrize("args", [{}, {"plaintext": "a reason"}], ids=["loopback", "plaintext"])
+def test_half_a_line_is_not_sent_in_clear(args: dict[str, str]) -> None:
+    """The other half could make a sign-in of it."""
+    with in_clear(FAMILIES[2], **args) as (client, server):
+        for half in ("AU", b"AU", "NOOP\r\nAU"):
+            with pytest.raises(CredentialsRefused):
+                client.send(half)
+        client.send("NOOP\r\n")  # the control
+        assert client.getreply()[0] == 250
+    assert b"AU" not in server.wait()[0].everything
+    with in_clear(FAMILIES[1], **args) as (client, server):
+        with pytest.raises(CredentialsRefused):
+            client.send(b"x1 LOG")
+    assert b"LOG" not in server.wait()[0].everything
+
+
 def test_a_message_may_speak_of_commands(pki: PKI, policy: TLSPolicy) -> None:
     """What is in a message is no command: it arrives, also after a declined sign-in."""
     text = b"Subject: x\r\n\r\nAUTH PLAIN secret\r\nx1 LOGIN user password\r\n"

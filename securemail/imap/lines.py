@@ -128,7 +128,8 @@ class IMAP4Lines(Upgrading):
         self._expect()
         if not self._within:
             data = Secret(data)
-            if self._admit_all(self._commands_in(data.reveal())):
+            whole = data.reveal().endswith(b"\n")
+            if self._admit_all(self._commands_in(data.reveal()), whole=whole):
                 self._password_sent = True
                 self._write_spelled(Secret(data.reveal().removesuffix(CRLF)))
                 return
@@ -141,8 +142,9 @@ class IMAP4Lines(Upgrading):
         self._send_all(data)
 
     def _commands_in(self, data: bytes) -> list[str]:
-        """The word after each tag; once signed in, all is content: mail, or IDLE's DONE."""
-        if self.state != "NONAUTH":
+        """The word after each tag. Over TLS, once signed in, all is content: mail, or IDLE's DONE.
+        In clear the state proves nothing: by PREAUTH, or by a script, it can be any."""
+        if self.state != "NONAUTH" and isinstance(self._current_channel(), Verified):
             return [""]
         return [first_word(line.partition(b" ")[2][:80]) for line in data.splitlines()] or [""]
 

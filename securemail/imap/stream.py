@@ -108,7 +108,10 @@ class IMAP4_stream(IMAP4, imaplib.IMAP4_stream):
             self._pipe.sendall(data)
         except TimeoutError:
             raise self._end(
-                TimeLimitExceeded("the command took nothing of what it was sent in time.")
+                TimeLimitExceeded(
+                    "the command took nothing of what it was sent in time.",
+                    hint="Is it waiting for something? Limits(read=...) waits longer.",
+                )
             ) from None
 
     def shutdown(self) -> None:

@@ -54,7 +54,7 @@ class SMTPLines(Upgrading):
             raise PolicyError(
                 "command and arguments contain prohibited newline characters, or a NUL.",
                 code="line-break",
-                hint="It would be another command to the server.",
+                hint="It would be another command to the server; nothing of it was sent.",
             )
         if self._kind(first_word(line.reveal())) == "secret":
             return self._spell(_encoded(line))
@@ -66,7 +66,7 @@ class SMTPLines(Upgrading):
         if self._mail != "now" and self.sock is not None:
             s = Secret(s)
             commands = [first_word(line) for line in s.reveal().splitlines()] or [""]
-            if self._admit_all(commands):
+            if self._admit_all(commands, whole=s.reveal()[-1:] in ("\n", b"\n")):
                 return self._spell(_encoded(s))
             s = s.reveal()
             self._note_mail(commands[-1])
