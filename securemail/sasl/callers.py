@@ -15,6 +15,7 @@ class Callers:
     def __init__(self, name: str, answer: Callable[..., Any], *, starts: bool = False) -> None:
         self.name = name
         self.is_complete = False
+        self.sent = ""
         self._answer = answer
         self._starts = starts
 
@@ -29,5 +30,6 @@ class Callers:
         return response
 
     def _said(self, response: Any) -> bytes | None:
-        self.is_complete = True  # as far as anybody knows here
+        # As far as anybody knows here.
+        self.is_complete, self.sent = True, "the password"
         return response.encode() if isinstance(response, str) else response

@@ -6,16 +6,19 @@ from __future__ import annotations
 import hmac
 
 from .credentials import Password
+from .mechanism import Terms
 
 
 class CramMD5:
     """The server speaks first, once."""
 
     name = "CRAM-MD5"
+    takes = Password
 
-    def __init__(self, password: Password) -> None:
-        self._password = password
+    def __init__(self, credentials: Password, terms: Terms) -> None:
+        self._credentials = credentials
         self.is_complete = False
+        self.sent = ""
 
     def start(self) -> None:
         """Nothing: the challenge is the server's."""
@@ -23,6 +26,6 @@ class CramMD5:
     def answer(self, challenge: bytes) -> bytes | None:
         if self.is_complete:
             return None
-        self.is_complete = True
-        digest = hmac.new(self._password.password.reveal(), challenge, "md5").hexdigest()
-        return f"{self._password.user} {digest}".encode()
+        self.is_complete, self.sent = True, "a digest of the password"
+        digest = hmac.new(self._credentials.password.reveal(), challenge, "md5").hexdigest()
+        return f"{self._credentials.user} {digest}".encode()

@@ -1,40 +1,37 @@
 """One sign-in as a dialogue of lines, the same for POP3, IMAP and SMTP. No I/O.
 
-The protocols differ in four facts (`Dialect`); base64 (RFC 4648, 4) is done here and nowhere else.
+The protocols differ in a few facts (`Dialect`).
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
+from typing import Any
 
 from ..values import Value
-from .credentials import Password, Secret
-from .mechanism import Mechanism
+from .credentials import Secret
+from .encoding import decode, encode
+from .mechanism import Broken
 
 _MOST_ROUNDS = 10
 _LONGEST_CHALLENGE = 64 * 1024  # octets, before decoding
 
 
 class Dialect(Value):
-    """`command`: AUTH or AUTHENTICATE. `empty`: how an empty initial response is written (RFC 4954,
-    4). `cancel`: ends the exchange from our side. `longest`: octets of a command line with an
-    initial response, its end included."""
+    """`command`: AUTH or AUTHENTICATE. `service`: the protocol's name among services. `empty`: how
+    an empty initial response is written (RFC 4954, 4). `cancel`: ends the exchange from our side.
+    `longest`: octets of a command line with an initial response, its end included."""
 
     command: str
+    service: str
     empty: bytes = b"="
     cancel: bytes = b"*"
     longest: int = 8192
 
 
-class Broken(Exception):
-    """The server broke the exchange; the text says how."""
-
-
 class Exchange:
     """Used once: `command`, then `respond` to each challenge, then `finish` on success."""
 
-    def __init__(self, dialect: Dialect, mechanism: Mechanism, *, initial: bool) -> None:
+    def __init__(self, dialect: Dialect, mechanism: Any, *, initial: bool) -> None:
         """`initial`: the server takes an initial response on the command line."""
         self._dialect = dialect
         self._mechanism = mechanism
@@ -43,9 +40,9 @@ class Exchange:
         self._rounds = 0
 
     @property
-    def is_sent(self) -> bool:
-        """Whether, with the line that was made last, the mechanism has told all it has to."""
-        return self._held is None and self._mechanism.is_complete
+    def sent(self) -> str:
+        """What of the credentials the server has, with the line that was made last: words."""
+        return "" if self._held else getattr(self._mechanism, "sent", "a part of the credentials")
 
     def command(self) -> Secret:
         """The first line, without its end."""
@@ -53,10 +50,10 @@ class Exchange:
         response = self._mechanism.start()
         if response is None:
             return Secret(plain)
-        encoded = base64.b64encode(response) or self._dialect.empty
+        encoded = encode(response) or self._dialect.empty
         if self._initial and len(plain) + 1 + len(encoded) + 2 <= self._dialect.longest:
             return Secret(plain + b" " + encoded)
-        self._held = Secret(base64.b64encode(response))
+        self._held = Secret(encode(response))
         return Secret(plain)
 
     def respond(self, challenge: bytes) -> Secret:
@@ -73,29 +70,27 @@ class Exchange:
         response = self._mechanism.answer(_decode(challenge))
         if response is None:
             raise Broken(f"went on asking after {self._mechanism.name} was done")
-        return Secret(base64.b64encode(response))
+        return Secret(encode(response))
 
-    def finish(self) -> None:
-        """The server said success: believed only when the mechanism is done. Raises `Broken`."""
-        if not self.is_sent:
+    def finish(self, words: bytes) -> None:
+        """The server said success, in these `words`: believed only when the mechanism is done.
+        Raises `Broken`."""
+        if self._held is None and getattr(self._mechanism, "awaits_proof", False):
+            self._mechanism.answer(_with_success(words))
+        if self._held is not None or not self._mechanism.is_complete:
             raise Broken(f"said success before {self._mechanism.name} was done")
 
 
-def hide_password(words: bytes, credentials: Password | None) -> bytes:
-    """A server's `words` without the password, should they repeat it: plain, in base64, and as
-    PLAIN sends it. `credentials`: None where only the caller has them, or none were sent."""
-    if credentials is None:
-        return words
-    secret = credentials.password.reveal()
-    plain = b"\0".join((b"", credentials.user.encode(), secret))
-    for form in (base64.b64encode(plain), base64.b64encode(secret), secret):
-        words = words.replace(form, b"<secret>")
-    return words
+def _with_success(words: bytes) -> bytes:
+    """What a server says inside of the mechanism, where it puts that into its final word."""
+    try:
+        return decode((words.split() or [b""])[-1])
+    except ValueError:
+        return b""
 
 
 def _decode(challenge: bytes) -> bytes:
     try:
-        return base64.b64decode(challenge, validate=True)
-    except binascii.Error:
-        pass
-    raise Broken("sent a challenge that is not base64")
+        return decode(challenge)
+    except ValueError:
+        raise Broken("sent a challenge that is not base64") from None

@@ -7,20 +7,26 @@ counts.
 from __future__ import annotations
 
 from .credentials import Password
+from .mechanism import Terms
 
 
 class Login:
     """The server speaks first, twice."""
 
     name = "LOGIN"
+    takes = Password
 
-    def __init__(self, password: Password) -> None:
-        self._password = password
+    def __init__(self, credentials: Password, terms: Terms) -> None:
+        self._credentials = credentials
         self._asked = 0
 
     @property
     def is_complete(self) -> bool:
         return self._asked == 2
+
+    @property
+    def sent(self) -> str:
+        return "the password" if self._asked >= 2 else ""
 
     def start(self) -> None:
         """Nothing: the first prompt is the server's."""
@@ -28,5 +34,5 @@ class Login:
     def answer(self, challenge: bytes) -> bytes | None:
         self._asked += 1
         if self._asked == 1:
-            return self._password.user.encode()
-        return self._password.password.reveal() if self._asked == 2 else None
+            return self._credentials.user.encode()
+        return self._credentials.password.reveal() if self._asked == 2 else None

@@ -1,0 +1,38 @@
+"""Base64 (RFC 4648, 4): of the protocols' lines, and of SCRAM's messages. Nowhere else."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+_SHORTEST = 4  # characters: fewer are found in anything
+
+
+def encode(octets: bytes) -> bytes:
+    return base64.b64encode(octets)
+
+
+def decode(text: bytes) -> bytes:
+    """Raises `ValueError` for what is not base64."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise ValueError("not base64") from None
+
+
+def hide(words: bytes, secrets: tuple[bytes, ...]) -> bytes:
+    """`words` of the other side without any of the `secrets`, should it repeat one: as it is, or
+    inside of something that was sent in base64."""
+    for secret in secrets:
+        forms = (secret, *(_core(secret, offset) for offset in range(3)))
+        for form in sorted(forms, key=len, reverse=True):
+            if form is secret or len(form) >= _SHORTEST:
+                words = words.replace(form, b"<secret>")
+    return words
+
+
+def _core(octets: bytes, offset: int) -> bytes:
+    """The characters that depend on `octets` alone, where `offset` others share their first group
+    of three."""
+    first, end = -(-8 * offset // 6), 8 * (offset + len(octets)) // 6
+    return base64.b64encode(b"\0" * offset + octets)[first:end]
