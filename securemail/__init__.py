@@ -38,6 +38,9 @@ _HOME = {
     "Vouched": "report",
     # who we are
     "Password": "sasl.credentials",
+    "Token": "sasl.token",
+    "External": "sasl.credentials",
+    "Anonymous": "sasl.credentials",
     # what was found
     "ConnectionReport": "report",
     "TLSReport": "report",
@@ -162,7 +165,16 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from .report import (
         Vouched as Vouched,
     )
-    from .sasl.credentials import Password as Password
+    from .sasl.credentials import (
+        Anonymous as Anonymous,
+    )
+    from .sasl.credentials import (
+        External as External,
+    )
+    from .sasl.credentials import (
+        Password as Password,
+    )
+    from .sasl.token import Token as Token
     from .smtp import (
         SMTP as SMTP,
     )

@@ -1,4 +1,5 @@
-"""What credentials may travel over: `Plaintext`, or `Verified`, which proves itself.
+"""What credentials may travel over: `Verified`, which proves itself; or `Excepted`, a named
+exception for one sign-in; never `Plaintext`.
 
 A `Verified` cannot be made by a caller: only `tls.verify` makes one, from the socket that is there
 now. It holds that very socket; a sender asks `require_verified` with the connection's socket, so a
@@ -32,6 +33,15 @@ class Verified:
         self.report = report
 
 
+class Excepted:
+    """No TLS, but the policy has a `reason` for one way to sign in over exactly this socket.
+    `travel` makes it for one attempt, and warns."""
+
+    def __init__(self, sock: object, reason: str) -> None:
+        self.sock = sock
+        self.reason = reason
+
+
 Channel = Plaintext | Verified
 
 
@@ -48,3 +58,12 @@ def require_verified(channel: Channel, sock: object, **where: Any) -> None:
         hint="Upgrade first (starttls, stls), or connect again with one of the _SSL or _STARTTLS "
         "classes.",
     )
+
+
+def require_admitted(channel: Channel | Excepted, sock: object) -> None:
+    """As `require_verified`; an exception of the policy's for `sock` will do as well."""
+    if isinstance(channel, Excepted):
+        if sock is not None and channel.sock is sock:
+            return
+        channel = Plaintext("the connection is another one now")
+    require_verified(channel, sock)

@@ -37,8 +37,8 @@ class SecureMailError(Exception):
 
     Its text says where, what was found and what was expected, whether a credential was sent, and
     what to do. Attributes: `code` (stable, one word with hyphens), `hint` (what to do), `host`,
-    `port`, `protocol`, `reasons` (typed), `credentials_sent` (None where no server was involved).
-    Can be pickled.
+    `port`, `protocol`, `reasons` (typed), `credentials_sent` (None where no server was involved),
+    `sent` (what of them, in words), `in_clear` (whether that was without TLS). Can be pickled.
     """
 
     code = "error"
@@ -54,6 +54,8 @@ class SecureMailError(Exception):
         protocol: str | None = None,
         reasons: tuple[Any, ...] = (),
         credentials_sent: bool | None = None,
+        sent: str = "the password",
+        in_clear: bool = False,
     ) -> None:
         self.message = message
         self.code = code or type(self).code
@@ -63,13 +65,16 @@ class SecureMailError(Exception):
         self.protocol = protocol
         self.reasons = reasons
         self.credentials_sent = credentials_sent
+        self.sent = sent if credentials_sent else ""
+        self.in_clear = in_clear
         super().__init__(*self._standard_args(self._text()))
 
     def _text(self) -> str:
+        over = "in clear" if self.in_clear else "over verified TLS"
         sent = {
             None: "",
             False: "No password was sent.",
-            True: "The password had been sent, over verified TLS.",
+            True: f"{self.sent[:1].upper()}{self.sent[1:]} had been sent, {over}.",
         }[self.credentials_sent]
         where = self.where
         said = f"{where}: {self.message}" if where else self.message
@@ -247,12 +252,23 @@ class TimeLimitExceeded(LimitExceeded, TimeoutError):
 
 class AuthenticationFailed(SecureMailError):
     """The server declined the credentials, or could not prove itself. The mail modules raise
-    subclasses that are also the standard module's error, with the same `args`: `raw`, a tuple."""
+    subclasses that are also the standard module's error, with the same `args`: `raw`, a tuple.
+    `mechanism`: the way that was tried; `offered`: the other ways that the server has for such
+    credentials; `reasons`: what the server said inside of the mechanism."""
 
     code = "authentication"
 
-    def __init__(self, message: str, *, raw: tuple[Any, ...] = (), **details: Any) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        raw: tuple[Any, ...] = (),
+        mechanism: str = "",
+        offered: tuple[str, ...] = (),
+        **details: Any,
+    ) -> None:
         self.raw = raw
+        self.mechanism, self.offered = mechanism, offered
         super().__init__(message, **details)
 
     def _standard_args(self, text: str) -> tuple[Any, ...]:

@@ -6,7 +6,6 @@ through here before they are sent.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from typing import ClassVar, Literal
 
@@ -76,7 +75,12 @@ class Guarded(SigningIn):
         channel = self._current_channel()
         if isinstance(channel, Verified):
             return require_verified(channel, self.sock, **self._details())
-        reason = self._plaintext or ("the server is this computer" if self._is_local() else None)
+        signed_in = self._auth_report.in_clear if self._auth_report else None
+        reason = (
+            self._plaintext
+            or signed_in
+            or ("the server is this computer" if self._is_local() else None)
+        )
         if reason is None:
             raise PolicyError(
                 f"{printable(command, 20) or 'this'} would send or ask for mail in clear: "
@@ -91,22 +95,11 @@ class Guarded(SigningIn):
             warn(PlaintextWarning(f"{self._endpoint}: mail travels in clear, because: {reason}."))
         return None
 
-    def _is_local(self) -> bool:
-        """Whether the other end is this computer (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3)."""
-        try:
-            peer = self.sock.getpeername()
-        except OSError:
-            return False
-        if isinstance(peer, (str, bytes)):  # a unix socket
-            return True
-        address = ipaddress.ip_address(str(peer[0]).partition("%")[0])
-        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
-
     # -- a sign-in that the caller spells himself: held back and reported like our own
 
     def _begin_spelled(self, command: str) -> str:
         """A line of it goes out; what may be shown of that."""
-        self._password_sent = True
+        self._sent = "the password"
         if self._asked:
             self._asked = False
             return "<secret>"

@@ -8,6 +8,8 @@ from typing import Any
 
 from .errors import LegacyCiphersWarning, PolicyError
 from .pins import Pin
+from .sasl.choose import find_mechanism
+from .sasl.mechanisms import DEFAULT
 from .tls.cache import cached
 from .tls.context import PolicyContext, build_context
 from .tls.parameters import Parameters
@@ -15,6 +17,7 @@ from .trust.base import TrustStore, describe
 from .trust.system import SystemTrust
 from .values import Value
 
+_LEAST_ITERATIONS = 4096
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
@@ -98,26 +101,65 @@ class TLSPolicy(Value, kw_only=True):
 
 
 class AuthPolicy(Value, kw_only=True):
-    """How to sign in: mechanisms by rank, the first that the server offers is used.
+    """How to sign in. `AuthPolicy()` is safe as it is.
 
-    PLAIN and LOGIN send the password itself, which only ever travels over verified TLS. Where the
-    server offers no mechanism named here, its plain command (IMAP LOGIN, POP3 USER and PASS) is
-    used, over verified TLS as well.
+    - `mechanisms`: by rank; the first that takes the credentials, that the server offers and that
+      the channel allows is used, and no other after it. Names, or classes of your own. Where
+      "PLAIN" or "LOGIN" is among them, and no mechanism is offered, the protocol's own command
+      (IMAP LOGIN, POP3 USER and PASS) is used, over verified TLS as well. "CRAM-MD5" and "APOP",
+      which can be guessed from, are used only where they are named here, and warn.
+    - `iterations`: the least and the most that a SCRAM server may ask for (RFC 7677, 4).
+    - `seconds`: how long deriving a key from the password may take.
+    - `saslprep`: "require": a password that SCRAM cannot prepare (RFC 4013) is an error; "prefer":
+      it is used as it is.
+    - `apop_in_clear`: a reason in words; allows APOP without TLS, and warns. Whoever listens can
+      guess the password from it.
+    - `clear_on_loopback`: a reason in words; allows signing in without TLS to a server on this
+      computer, and warns. For development servers.
     """
 
-    mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
+    mechanisms: tuple[Any, ...] = DEFAULT
+    iterations: tuple[int, int] = (4096, 1_000_000)
+    seconds: float = 5.0
+    saslprep: str = "require"
+    apop_in_clear: str | None = None
+    clear_on_loopback: str | None = None
 
     def _check(self) -> None:
-        wanted: Any = self.mechanisms
-        given = (wanted,) if isinstance(wanted, str) else tuple(wanted)
-        self._set("mechanisms", tuple(name.upper() for name in given))
-        unknown = [name for name in self.mechanisms if name not in ("PLAIN", "LOGIN")]
-        if unknown or not self.mechanisms:
+        given: Any = self.mechanisms
+        several = (given,) if isinstance(given, (str, type)) else tuple(given)
+        for one in several:
+            find_mechanism(one)
+        if not several:
+            raise PolicyError("mechanisms=(): nobody could sign in.", code="mechanisms")
+        names = (one.upper() if isinstance(one, str) else one for one in several)
+        self._set("mechanisms", tuple(names))
+        self._set("iterations", _bounds(self.iterations))
+        seconds: Any = self.seconds
+        if not (isinstance(seconds, (int, float)) and seconds > 0):
+            raise PolicyError(f"AuthPolicy(seconds={self.seconds!r}): above 0.", code="auth")
+        if self.saslprep not in ("require", "prefer"):
             raise PolicyError(
-                f"mechanisms={given!r}: {', '.join(unknown) or 'none'} cannot be used.",
-                code="mechanisms",
-                hint="Known: PLAIN, LOGIN.",
+                f'AuthPolicy(saslprep={self.saslprep!r}): "require" or "prefer".', code="auth"
             )
+        for name in ("apop_in_clear", "clear_on_loopback"):
+            reason = getattr(self, name)
+            if reason is not None and not (isinstance(reason, str) and reason.strip()):
+                raise PolicyError(f"{name}= needs a reason in words.", code="auth")
+
+
+def _bounds(given: Any) -> tuple[int, int]:
+    try:
+        least, most = given
+        if _LEAST_ITERATIONS <= int(least) <= int(most):
+            return int(least), int(most)
+    except (TypeError, ValueError):
+        pass
+    raise PolicyError(
+        f"AuthPolicy(iterations={given!r}): two numbers, the least and the most; the least is "
+        f"{_LEAST_ITERATIONS} or more (RFC 7677, 4).",
+        code="auth",
+    )
 
 
 class Limits(Value, kw_only=True):

@@ -90,11 +90,12 @@ def _say_chain(chain: tuple[bytes, ...]) -> str:
 
 
 class AuthReport(Value, kw_only=True):
-    """How the sign-in was done."""
+    """How the sign-in was done. `in_clear`: why it was without TLS, where it was."""
 
     user: str | None
     mechanism: str
     channel_binding: str | None = None
+    in_clear: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self._fields}
@@ -102,7 +103,8 @@ class AuthReport(Value, kw_only=True):
     def __str__(self) -> str:
         binding = self.channel_binding or "no channel binding"
         who = "" if self.user is None else f"{self.user!r} "
-        return f"{who}by {self.mechanism}, {binding}"
+        clear = f", in clear, because: {self.in_clear}" if self.in_clear else ""
+        return f"{who}by {self.mechanism}, {binding}{clear}"
 
 
 class ConnectionReport(Value, kw_only=True):

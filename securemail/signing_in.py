@@ -9,23 +9,34 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from .channel import Channel, Plaintext, Verified, require_verified
 from .errors import (
     AuthenticationFailed,
-    CredentialsRefused,
     PolicyError,
     SecureMailError,
+    WeakMechanismWarning,
     printable,
+    warn,
 )
-from .policy import AuthPolicy
 from .report import AuthReport
-from .sasl.choose import Offer, choose_mechanism
-from .sasl.credentials import Password, Secret
-from .sasl.exchange import Broken, Dialect, Exchange, hide_password
-from .sasl.mechanism import Cancelled, Mechanism
-from .tls.verify import channel_of
-from .trouble import BREAKS, Trouble
+from .sasl.choose import (
+    APOP,
+    Offer,
+    alternatives,
+    choose_mechanism,
+    name_of,
+    say_how,
+    takes,
+)
+from .sasl.credentials import Secret
+from .sasl.encoding import hide
+from .sasl.exchange import Exchange
+from .sasl.mechanism import Broken, Cancelled, Unproved, Unusable
+from .tls.binding import Binding
+from .travel import Travel
+from .trouble import BREAKS
 from .values import Value
+
+_GUESSABLE = ("CRAM-MD5", APOP)
 
 
 class Reply(Value):
@@ -37,17 +48,12 @@ class Reply(Value):
     raw: Any = None
 
 
-class SigningIn(Trouble):
-    """The part of a connection that signs in, over a verified channel only."""
+class SigningIn(Travel):
+    """The part of a connection that signs in."""
 
-    _DIALECT: ClassVar[Dialect]
     _AUTH_FAILED: ClassVar[type[AuthenticationFailed]]  # also the standard module's error
 
-    sock: Any = None
-    _auth: AuthPolicy = AuthPolicy()
-    _channel: Channel = Plaintext("there is no connection")
     _auth_report: AuthReport | None = None
-    _declined: str = ""  # why this connection takes no further sign-in
 
     def _offer(self) -> Offer:
         """What the server takes, as it said over TLS."""
@@ -71,68 +77,85 @@ class SigningIn(Trouble):
             raise Broken("asked where there is nothing to answer")
         return reply
 
-    def _command_sign_in(self, password: Password) -> Reply:
-        """The protocol's own command with a password: IMAP's LOGIN, POP3's USER and PASS."""
+    def _command_sign_in(self, command: str, password: Any) -> Reply:
+        """The protocol's own command with a password: IMAP's LOGIN, POP3's USER and PASS, APOP."""
         raise NotImplementedError
 
-    def _sign_in(self, credentials: Password) -> Reply:
+    def _sign_in(self, credentials: Any) -> Reply:
         """Choose, exchange, record. Raises `CredentialsRefused`, `AuthenticationFailed`,
         `ProtocolViolation`, `TimeLimitExceeded`, `ConnectFailed`."""
-        if not isinstance(credentials, Password):
-            raise PolicyError(
-                f"{type(credentials).__name__} is no credentials.",
-                code="credentials",
-                hint="Write authenticate(Password(user, password)).",
-            )
-        self._require_fresh()
+        self._require_credentials(credentials)
+        line = self._line()
         with self._opening():
-            offer = self._offer()
+            self._offered = self._offer()
         wanted = self._auth.mechanisms
-        chosen = choose_mechanism(credentials, offer, wanted, **self._details())
-        if isinstance(chosen, str):
-            return self._sign_in_by(chosen, lambda: self._command_sign_in(credentials), credentials)
-        return self._sign_in_by(chosen.name, lambda: self._run(chosen), credentials)
+        way = choose_mechanism(credentials, self._offered, wanted, line, **self._details())
+        if name_of(way) in _GUESSABLE:
+            warn(
+                WeakMechanismWarning(
+                    f"{self._endpoint}: the password can be guessed from what {name_of(way)} "
+                    "sends, as the policy asks."
+                )
+            )
+        declined = None
+        for ready in _attempts(credentials):
+            self._declined = ""  # of the token before
+            try:
+                return self._sign_in_by(way, ready)
+            except self._AUTH_FAILED as error:
+                if self._ended is not None:
+                    raise
+                declined = error
+        assert declined is not None
+        raise declined
 
-    def _sign_in_by(
-        self, name: str, talk: Callable[[], Reply], credentials: Password | None
+    def _sign_in_by(self, way: Any, credentials: Any) -> Reply:
+        """Sign in by this one way: a mechanism's class, or the name of a command."""
+        if isinstance(way, str):
+            return self._talked(way, lambda: self._command_sign_in(way, credentials), credentials)
+        mechanism = way(credentials, self._terms())
+        return self._talked(way.name, lambda: self._run(mechanism), credentials, mechanism)
+
+    def _talked(
+        self,
+        name: str,
+        talk: Callable[[], Reply],
+        credentials: Any = None,
+        mechanism: Any = None,
     ) -> Reply:
-        """Sign in by this one way. `credentials`: None where only a callable of the caller's has
-        them."""
-        self._require_fresh()
-        with self._during_sign_in():
-            reply = talk()
-        if reply.kind != "success":
-            raise self._declined_by_server(name, reply, credentials)
-        user = None if credentials is None else credentials.user
-        self._auth_report = AuthReport(user=user, mechanism=name)
+        """An attempt and its record."""
+        reply = self._attempt(name, talk, credentials, mechanism)
+        self._signed_in_by(name, getattr(credentials, "user", None))
         return reply
 
-    def _current_channel(self) -> Channel:
-        """What the socket in use now is, whoever put it there (a subclass that goes by a proxy)."""
-        held = self._channel
-        is_known = isinstance(held, Verified) and held.sock is self.sock
-        if self._endpoint is not None and self.sock is not None and not is_known:
-            self._channel = channel_of(self.sock, self._endpoint.name)
-        return self._channel
+    def _attempt(
+        self, name: str, talk: Callable[[], Reply], credentials: Any, mechanism: Any = None
+    ) -> Reply:
+        """One attempt by the way `name`; a success, or an error. `credentials`: None where only a
+        callable of the caller's has them."""
+        self._require_fresh(name)
+        with self._excepting(name), self._during_sign_in():
+            reply = talk()
+        if reply.kind != "success":
+            raise self._declined_by_server(name, reply, credentials, mechanism)
+        return reply
 
-    def _require_fresh(self) -> None:
-        """Nothing secret unless the channel is verified and no sign-in was declined on it."""
-        self._raise_ended()
-        where = {**self._details(), "credentials_sent": False}
-        require_verified(self._current_channel(), self.sock, **where)
-        if self._declined:
-            raise CredentialsRefused(
-                f"this connection takes no further sign-in: {self._declined}.",
-                code="sign-in-declined",
-                hint="Connect again for another attempt.",
-                **{**self._details(), "credentials_sent": False},  # not those of this attempt
-            )
+    def _signed_in_by(self, name: str, user: str | None) -> None:
+        binding = self._binding() if name.endswith("-PLUS") else None
+        self._auth_report = AuthReport(
+            user=user,
+            mechanism=name,
+            channel_binding=binding.type if isinstance(binding, Binding) else None,
+            in_clear=self._in_clear,
+        )
 
-    def _run(self, mechanism: Mechanism) -> Reply:
+    # -- the dialogue
+
+    def _run(self, mechanism: Any) -> Reply:
         exchange = Exchange(self._DIALECT, mechanism, initial=self._initial_response())
         line, shown = exchange.command(), f"{self._DIALECT.command} {mechanism.name} <secret>"
         while True:
-            self._password_sent = exchange.is_sent
+            self._sent = exchange.sent
             self._write_secret(line, shown)
             if (reply := self._read_reply()).kind != "challenge":
                 break
@@ -142,20 +165,27 @@ class SigningIn(Trouble):
                 self._write_secret(Secret(self._DIALECT.cancel), "*")
                 return self._read_verdict()
         if reply.kind == "success":
-            exchange.finish()
+            exchange.finish(reply.text)
         return reply
 
     def _declined_by_server(
-        self, name: str, reply: Reply, credentials: Password | None
+        self, name: str, reply: Reply, credentials: Any, mechanism: Any = None
     ) -> AuthenticationFailed:
-        """The refusal in the server's words, less the password, should it repeat that."""
-        words = printable(hide_password(reply.text, credentials))
+        """The refusal in the server's words, less the secret, should it repeat that."""
+        secrets = getattr(credentials, "secrets", ())
+        words = printable(hide(reply.text, secrets))
         raw = reply.raw if isinstance(reply.raw, tuple) else (reply.raw,)
         self._declined = f'the server declined {name} with "{words}"'
+        within = getattr(mechanism, "refusal", None)
+        others = alternatives(credentials, self._offered, name)
         return self._AUTH_FAILED(
-            f'the server declined the sign-in by {name}: "{words}".',
-            raw=tuple(hide_password(p, credentials) if isinstance(p, bytes) else p for p in raw),
-            hint="Check the user name and the password. The connection takes no second attempt.",
+            f'the server declined the sign-in by {name}: "{words}"'
+            + (f" ({within})." if within else "."),
+            raw=tuple(hide(p, secrets) if isinstance(p, bytes) else p for p in raw),
+            mechanism=name,
+            offered=others,
+            reasons=(within,) if within else (),
+            hint=_advice(credentials, others),
             **self._details(),
         )
 
@@ -166,13 +196,10 @@ class SigningIn(Trouble):
         try:
             yield
         except Broken as error:
+            raise self._close_for(self._not_a_sign_in(error)) from None
+        except Unusable as error:
             raise self._close_for(
-                self._VIOLATION(
-                    f"the server {error}.",
-                    hint="This is not how a mail server signs anybody in; it has not proved "
-                    "itself.",
-                    **self._details(),
-                )
+                PolicyError(str(error), code=error.code, hint=error.hint, **self._details())
             ) from None
         except (*BREAKS, self._STANDARD_ERROR) as error:
             if self._ended is not None:
@@ -186,3 +213,48 @@ class SigningIn(Trouble):
             raise self._close_for(self._not_spoken(error)) from error
         finally:
             self._stage = before
+
+    def _not_a_sign_in(self, error: Broken) -> SecureMailError:
+        if isinstance(error, Unproved):
+            return self._AUTH_FAILED(
+                f"the server {error}.",
+                code="server-unproved",
+                hint="It does not know this password, so it may not be the server that it says "
+                "it is. Do not try again with a weaker mechanism: ask its administrator.",
+                **self._details(),
+            )
+        return self._VIOLATION(
+            f"the server {error}.",
+            hint="This is not how a mail server signs anybody in; it has not proved itself.",
+            **self._details(),
+        )
+
+    def _require_credentials(self, credentials: object) -> None:
+        if not takes(self._auth.mechanisms, credentials):
+            raise PolicyError(
+                f"{type(credentials).__name__} is no credentials.",
+                code="credentials",
+                hint="Write authenticate(Password(user, password)); or Token(user, token), "
+                "External(), Anonymous().",
+            )
+
+
+def _attempts(credentials: Any) -> Iterator[Any]:
+    """The credentials to try, one after the other: more than one of a token that can be renewed."""
+    attempts = getattr(credentials, "attempts", None)
+    return attempts() if attempts is not None else iter((credentials,))
+
+
+def _advice(credentials: Any, others: tuple[str, ...]) -> str:
+    """What to do after a refusal."""
+    doubts = getattr(credentials, "doubts", ())
+    parts = [f"Look at what was given: {'; '.join(doubts)}." if doubts else _CHECK]
+    parts.append("The connection takes no second attempt.")
+    if others:
+        parts.append(
+            f"The server also offers {', '.join(others)}; to use one: {say_how(others[0])}."
+        )
+    return " ".join(parts)
+
+
+_CHECK = "Check the user name and the password."

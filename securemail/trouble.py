@@ -42,7 +42,8 @@ class Trouble:
 
     _limits: Limits = Limits()
     _endpoint: Endpoint | None = None
-    _password_sent: bool = False  # on this connection, in whatever form
+    _sent: str = ""  # what of the credentials was sent on this connection, in words
+    _in_clear: str | None = None  # why that was without TLS
     _ended: Exception | None = None  # what ended the connection: later verbs raise it too
     _stage: str = "in the middle of an answer"  # what is going on, for an error
     _unheard: str = ""  # what a silent server may be waiting for; until something was said to it
@@ -71,9 +72,10 @@ class Trouble:
         raise lost from error
 
     def _details(self) -> dict[str, Any]:
-        """For an error: where, and whether the password was sent."""
+        """For an error: where, and whether credentials were sent, and what of them."""
         details: dict[str, Any] = self._endpoint.details() if self._endpoint else {}
-        return {**details, "credentials_sent": self._password_sent}
+        details["credentials_sent"] = bool(self._sent)
+        return {**details, "sent": self._sent, "in_clear": self._in_clear is not None}
 
     def _lost(self, when: str, error: Exception) -> SecureMailError:
         """The error for a connection that ended, or went silent, `when`."""

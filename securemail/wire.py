@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from .channel import Channel, require_verified
+from .channel import Channel, Excepted, require_admitted
 from .errors import LimitExceeded, PolicyError, TimeLimitExceeded, say_seconds
 from .sasl.credentials import Secret
 
@@ -324,12 +324,13 @@ def send_in_pieces(sock: Any, data: bytes) -> None:
         rest = rest[_PIECE:]
 
 
-def send_secret(channel: Channel, sock: socket.socket | None, line: Secret) -> None:
-    """Send `line` and its end, if `channel` is verified on `sock`, the connection's socket now.
+def send_secret(channel: Channel | Excepted, sock: socket.socket | None, line: Secret) -> None:
+    """Send `line` and its end, if `channel` is verified on `sock`, the connection's socket now, or
+    the policy excepts this very sign-in.
 
     Raises `CredentialsRefused`, or the socket's error, without the frames that held the secret.
     """
-    require_verified(channel, sock)
+    require_admitted(channel, sock)
     assert sock is not None
     require_line(line.reveal())
     try:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import CertificateRejected
 from ..policy_file import ServerSettings
-from ..sasl.choose import Offer
+from ..sasl.choose import APOP, Offer
 from . import options, status
 from .facts import fact_rows, read_facts
 from .refusal import error_as_dict, option_for, say_error
@@ -102,16 +102,14 @@ def _rows(outcome: Outcome) -> list[tuple[str, str]]:
 
 
 def _say_offer(offer: Offer) -> str:
-    ways = list(offer.mechanisms)
-    if offer.command is not None:
-        ways.append(f"the {offer.command} command")
+    ways = [*offer.mechanisms, *(f"the {command} command" for command in offer.commands)]
     offered = f"offered: {', '.join(ways)}" if ways else "not offered"
-    why_not = f"; {offer.no_command}" if offer.no_command else ""
+    why_not = "".join(f"; {why}" for command, why in offer.notes if command != APOP)
     return f"{offered}{why_not}. Nothing was sent."
 
 
 def _offer_as_dict(offer: Offer) -> dict[str, Any]:
-    return {"mechanisms": list(offer.mechanisms), "command": offer.command}
+    return {"mechanisms": list(offer.mechanisms), "commands": list(offer.commands)}
 
 
 def _say_policies(settings: Iterable[ServerSettings], args: argparse.Namespace) -> None:

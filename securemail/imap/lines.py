@@ -130,7 +130,7 @@ class IMAP4Lines(Upgrading):
             data = Secret(data)
             whole = data.reveal().endswith(b"\n")
             if self._admit_all(self._commands_in(data.reveal()), whole=whole):
-                self._password_sent = True
+                self._sent = "the password"
                 self._write_spelled(Secret(data.reveal().removesuffix(CRLF)))
                 return
             data = data.reveal()
@@ -161,7 +161,7 @@ class IMAP4Lines(Upgrading):
             self._mesg(f"> {shown}")
         sys.audit("imaplib.send", self, shown.encode())
         self._expect()
-        send_secret(self._channel, self.sock, line)
+        send_secret(self._for_secrets, self.sock, line)
 
     # -- reading
 

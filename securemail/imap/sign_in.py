@@ -11,7 +11,8 @@ from ..sasl.callers import Callers
 from ..sasl.choose import Offer
 from ..sasl.cram_md5 import CramMD5
 from ..sasl.credentials import Password, Secret
-from ..sasl.exchange import Dialect, hide_password
+from ..sasl.encoding import hide
+from ..sasl.exchange import Dialect
 from ..signing_in import Reply
 from .lines import IMAP4Lines
 
@@ -19,27 +20,28 @@ from .lines import IMAP4Lines
 class IMAP4SignIn(IMAP4Lines):
     """The verbs that sign in."""
 
-    _DIALECT: ClassVar[Dialect] = Dialect("AUTHENTICATE")
+    _DIALECT: ClassVar[Dialect] = Dialect("AUTHENTICATE", "imap")
 
     capabilities: tuple[str, ...]
 
     def authenticate(
         self,
-        mechanism: Password | str,
+        mechanism: Any,
         authobject: Callable[[bytes], bytes | None] | None = None,
     ) -> tuple[str, list[Any]]:
         """Sign in by the best way both sides know (`AuthPolicy`): SASL, else the LOGIN command.
 
-        Takes credentials, or the standard pair of a mechanism's name and a callable. Returns what
-        `login` does. Raises `CredentialsRefused` (nothing was sent) and
-        `IMAP4AuthenticationFailed`; either ends the attempt, nothing weaker follows.
+        Takes credentials (a `Password`, `Token`, `External` or `Anonymous`), or the standard pair
+        of a mechanism's name and a callable. Returns what `login` does. Raises
+        `CredentialsRefused` (nothing was sent) and `IMAP4AuthenticationFailed`; either ends the
+        attempt, nothing weaker follows.
         """
         self._require_state("AUTHENTICATE")
         if authobject is not None and isinstance(mechanism, str):
             brought = Callers(mechanism.upper(), authobject)
-            reply = self._sign_in_by(brought.name, lambda: self._run(brought), None)
+            reply = self._talked(brought.name, lambda: self._run(brought))
         else:
-            reply = self._sign_in(mechanism)  # type: ignore[arg-type]
+            reply = self._sign_in(mechanism)
         return self._signed_in(reply)
 
     def login(self, user: str, password: str) -> tuple[str, list[Any]]:
@@ -53,16 +55,14 @@ class IMAP4SignIn(IMAP4Lines):
         password = Secret(password)  # type: ignore[assignment]
         credentials = Password(user, password)
         self._require_state("AUTHENTICATE")
-        mechanism = CramMD5(credentials)
-        reply = self._sign_in_by(mechanism.name, lambda: self._run(mechanism), credentials)
-        return self._signed_in(reply)
+        return self._signed_in(self._sign_in_by(CramMD5, credentials))
 
     def _declined_by_server(
-        self, name: str, reply: Reply, credentials: Password | None
+        self, name: str, reply: Reply, credentials: Any, mechanism: Any = None
     ) -> AuthenticationFailed:
         """As the standard verbs of this Python have it: octets from `login`, text from others."""
-        error = super()._declined_by_server(name, reply, credentials)
-        octets = hide_password(reply.text, credentials)
+        error = super()._declined_by_server(name, reply, credentials, mechanism)
+        octets = hide(reply.text, getattr(credentials, "secrets", ()))
         words: bytes | str = octets
         if reply.raw == "BAD":
             verb = "AUTHENTICATE" if credentials is None else "LOGIN"
@@ -85,15 +85,16 @@ class IMAP4SignIn(IMAP4Lines):
         names = [name.upper() for name in self.capabilities]
         mechanisms = tuple(n.removeprefix("AUTH=") for n in names if n.startswith("AUTH="))
         if "LOGINDISABLED" in names:
-            return Offer(mechanisms=mechanisms, no_command="the server says LOGINDISABLED")
-        return Offer(mechanisms=mechanisms, command="LOGIN")
+            notes = (("LOGIN", "the server says LOGINDISABLED"),)
+            return Offer(mechanisms=mechanisms, notes=notes)
+        return Offer(mechanisms=mechanisms, commands=("LOGIN",))
 
     def _initial_response(self) -> bool:
         return "SASL-IR" in self.capabilities
 
-    def _command_sign_in(self, password: Password) -> Reply:
+    def _command_sign_in(self, command: str, password: Password) -> Reply:
         user, secret = _quote(password.user.encode()), _quoted(password.password)
-        self._password_sent = True
+        self._sent = "the password"
         self._write_secret(Secret(b"LOGIN " + user + b" " + secret.reveal()), "LOGIN <secret>")
         return self._read_verdict()
 

@@ -121,6 +121,16 @@ def boolean(value: object, at: Location) -> bool:
     return found
 
 
+def a_number(value: object, at: Location) -> float:
+    found: float = value if type(value) is float else of_kind(value, at, int)  # type: ignore[assignment]
+    return found
+
+
+def numbers(value: object, at: Location) -> tuple[int, ...]:
+    found = of_kind(value, at, list, "a list of whole numbers")
+    return tuple(of_kind(one, at.item(place), int) for place, one in enumerate(found, 1))
+
+
 def day(value: object, at: Location) -> date:
     found: date = of_kind(value, at, date)
     return found

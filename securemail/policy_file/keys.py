@@ -19,7 +19,20 @@ from ..trust.exact import ExactCertificate
 from ..trust.system import CertifiTrust, SystemTrust
 from ..trust.waive import Waive, Waiver
 from ..values import Value
-from .checks import Location, Reader, boolean, day, of_kind, reason, say_list, table, text, texts
+from .checks import (
+    Location,
+    Reader,
+    a_number,
+    boolean,
+    day,
+    numbers,
+    of_kind,
+    reason,
+    say_list,
+    table,
+    text,
+    texts,
+)
 
 Maker = Callable[[], Any]  # makes a trust store; reads the files that it is made of
 
@@ -91,6 +104,13 @@ def _name(value: object, at: Location) -> str:
 
 def _auth(value: object, at: Location) -> AuthPolicy:
     found = table(value, at, _AUTH)
+    with at.in_front():
+        return AuthPolicy(**found)
+
+
+def _auth_of_one(value: object, at: Location) -> AuthPolicy:
+    """For one server: an exception is never for all of them."""
+    found = table(value, at, {**_AUTH, **_AUTH_OF_ONE})
     with at.in_front():
         return AuthPolicy(**found)
 
@@ -184,8 +204,18 @@ _TLS: dict[str, Reader] = {  # as TLSPolicy has them
     "legacy_ciphers": reason,
 }
 _ANY_SERVER: dict[str, Reader] = {"auth": _auth}
-_ONE_SERVER: dict[str, Reader] = {"server_hostname": _name, "plaintext": reason}
-_AUTH: dict[str, Reader] = {"mechanisms": texts}  # as AuthPolicy has them
+_ONE_SERVER: dict[str, Reader] = {
+    "auth": _auth_of_one,
+    "server_hostname": _name,
+    "plaintext": reason,
+}
+_AUTH: dict[str, Reader] = {  # as AuthPolicy has them
+    "mechanisms": texts,
+    "iterations": numbers,
+    "seconds": a_number,
+    "saslprep": text,
+}
+_AUTH_OF_ONE: dict[str, Reader] = {"apop_in_clear": reason, "clear_on_loopback": reason}
 _STORE: dict[str, Reader] = {
     "ca": _path,
     "certificate": _path,

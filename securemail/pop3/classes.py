@@ -101,7 +101,7 @@ class POP3(POP3SignIn, poplib.POP3):
         """All but the greeting's text, which APOP digests: that goes to the verified server, so a
         forged one only fails."""
         self._tls_established = True
-        self._user = None
+        self._user = self._listed = None
 
     # -- context manager, as the other two protocols have it
 

@@ -75,7 +75,7 @@ class POP3Lines(Upgrading):
             print("*cmd*", repr(shown))  # noqa: T201 - as the standard module does
         sys.audit("poplib.putline", self, shown.encode())
         self._expect()
-        send_secret(self._channel, self.sock, line)
+        send_secret(self._for_secrets, self.sock, line)
 
     # -- reading
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import poplib
 import re
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..errors import ProtocolViolation, SecureMailError
-from ..report import AuthReport
-from ..sasl.choose import Offer
+from ..sasl.choose import APOP, Offer
 from ..sasl.credentials import Password, Secret
 from ..sasl.exchange import Dialect
 from ..signing_in import Reply
@@ -23,9 +22,10 @@ _TIMESTAMP = re.compile(rb"\+OK[^<]*(<[!-;=?A-~]+@[!-;=?A-~]+>)")
 class POP3SignIn(POP3Lines):
     """The verbs that sign in."""
 
-    _DIALECT: ClassVar[Dialect] = Dialect("AUTH", longest=255)  # RFC 5034, 4
+    _DIALECT: ClassVar[Dialect] = Dialect("AUTH", "pop", longest=255)  # RFC 5034, 4
 
     _user: str | None = None  # whom USER named
+    _listed: tuple[str, ...] | None = None  # mechanisms, as a bare AUTH listed them
     welcome: bytes
 
     def capa(self) -> dict[str, list[str]]:
@@ -55,10 +55,11 @@ class POP3SignIn(POP3Lines):
             raise self._close_for(self._not_spoken(error)) from error
         return count, octets
 
-    def authenticate(self, credentials: Password) -> bytes:
+    def authenticate(self, credentials: Any) -> bytes:
         """Sign in by the best way both sides know (`AuthPolicy`): SASL, else USER and PASS.
 
-        Returns the server's reply, as `pass_` does. Raises `CredentialsRefused` (nothing was
+        `credentials`: a `Password`, `Token`, `External` or `Anonymous`. Returns the server's
+        reply, as `pass_` does. Raises `CredentialsRefused` (nothing was
         sent) and `POP3AuthenticationFailed`; either ends the attempt, nothing weaker follows.
         """
         raw: bytes = self._sign_in(credentials).raw
@@ -72,11 +73,7 @@ class POP3SignIn(POP3Lines):
     def user(self, user: str) -> bytes:
         """Send USER (RFC 1939, 7) as it is. Only over a verified channel."""
         name = Password(user, "unused").user  # checked as every user name is
-        self._require_fresh()
-        with self._during_sign_in():
-            reply = self._send_user(name)
-        if reply.kind != "success":
-            raise self._declined_by_server("USER", reply, None)
+        reply = self._attempt("USER", lambda: self._send_user(name), None)
         self._user = name
         return reply.text
 
@@ -84,24 +81,30 @@ class POP3SignIn(POP3Lines):
         """Send PASS (RFC 1939, 7) as it is. Only over a verified channel."""
         pswd = Secret(pswd)  # type: ignore[assignment]
         credentials = Password(self._user or "unknown", pswd)  # checked as every password is
-        self._require_fresh()
-        with self._during_sign_in():
-            reply = self._send_pass(credentials)
-        if reply.kind != "success":
-            raise self._declined_by_server("USER", reply, credentials)
-        self._auth_report = AuthReport(user=self._user, mechanism="USER")
+        reply = self._attempt("USER", lambda: self._send_pass(credentials), credentials)
+        self._signed_in_by("USER", self._user)
         return reply.text
+
+    def mechanisms(self) -> tuple[str, ...]:
+        """Ask for the SASL mechanisms by a bare AUTH, which some servers know that have no CAPA,
+        and some hang up at; so it is never asked unless you do. What it says is what `login`
+        chooses from afterwards. Only over a verified channel. Raises `poplib.error_proto` where
+        the server does not know it."""
+        self._require_fresh()
+        self._write_secret(Secret(b"AUTH"), "AUTH")
+        lines = self._getlongresp()[1]
+        words = b" ".join(lines).decode("ascii", "replace").upper().split()
+        self._listed = tuple(dict.fromkeys(words))
+        return self._listed
 
     def apop(self, user: str, password: str) -> bytes:
         """Send APOP (RFC 1939, 7): a digest of the password. Only over a verified channel, because
         it can be guessed from. Never chosen by itself: to call this is to ask for it."""
         password = Secret(password)  # type: ignore[assignment]
         credentials = Password(user, password)
-        self._require_fresh()
-        challenge = self._apop_challenge()
-        return self._sign_in_by(
-            "APOP", lambda: self._send_apop(credentials, challenge), credentials
-        ).text
+        self._require_fresh(APOP)
+        self._apop_challenge()  # before anything is said
+        return self._sign_in_by(APOP, credentials).text
 
     def _apop_challenge(self) -> bytes:
         found = _TIMESTAMP.match(self.welcome)
@@ -118,31 +121,45 @@ class POP3SignIn(POP3Lines):
         )
         raise violation
 
-    def _send_apop(self, credentials: Password, challenge: bytes) -> Reply:
+    def _send_apop(self, credentials: Password) -> Reply:
         from hashlib import md5
 
-        secret = challenge + credentials.password.reveal()
+        secret = self._apop_challenge() + credentials.password.reveal()
         digest = md5(secret, usedforsecurity=False).hexdigest()  # what RFC 1939 asks for
-        self._password_sent = True
+        secret = None
+        self._sent = "a digest of the password"
         line = f"APOP {credentials.user} {digest}".encode()
         self._write_secret(Secret(line), "APOP <user> <secret>")
         return self._read_verdict()
 
     def _offer(self) -> Offer:
+        mechanisms, has_user = self._capabilities()
+        if self._listed is not None:
+            mechanisms = self._listed
+        missing = {}
+        if not has_user:
+            missing["USER"] = "the server does not offer it"
+        if not _TIMESTAMP.match(self.welcome):
+            missing[APOP] = "the server's greeting has no challenge for it"
+        commands = tuple(name for name in ("USER", APOP) if name not in missing)
+        return Offer(mechanisms=mechanisms, commands=commands, notes=tuple(missing.items()))
+
+    def _capabilities(self) -> tuple[tuple[str, ...], bool]:
+        """The mechanisms that CAPA names (RFC 5034, 3), and whether USER may be tried."""
         try:
             capabilities = self.capa()
         except poplib.error_proto as error:
             cause = error.__context__  # capa() says "not supported", whatever happened
             if isinstance(cause, poplib.error_proto) and not is_refusal(cause):
                 raise cause from None
-            return Offer(mechanisms=(), command="USER")  # before RFC 2449 there was nothing else
+            return (), True  # before RFC 2449 there was nothing else
         capabilities = {name.upper(): words for name, words in capabilities.items()}
         mechanisms = tuple(name.upper() for name in capabilities.get("SASL", ()))
-        if "USER" in capabilities or not mechanisms:
-            return Offer(mechanisms=mechanisms, command="USER")
-        return Offer(mechanisms=mechanisms, no_command="the server does not offer USER and PASS")
+        return mechanisms, "USER" in capabilities or not mechanisms
 
-    def _command_sign_in(self, password: Password) -> Reply:
+    def _command_sign_in(self, command: str, password: Password) -> Reply:
+        if command == APOP:
+            return self._send_apop(password)
         reply = self._send_user(password.user)
         return self._send_pass(password) if reply.kind == "success" else reply
 
@@ -151,7 +168,7 @@ class POP3SignIn(POP3Lines):
         return self._read_verdict()
 
     def _send_pass(self, credentials: Password) -> Reply:
-        self._password_sent = True
+        self._sent = "the password"
         line = Secret(b"PASS " + credentials.password.reveal())
         self._write_secret(line, "PASS <secret>")
         return self._read_verdict()

@@ -1,64 +1,196 @@
-"""Which way to sign in: pure, from what is offered and what is wanted."""
+"""Which way to sign in: pure, from credentials, offer, policy and channel."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ..errors import CredentialsRefused, printable
+from ..errors import CredentialsRefused, PolicyError, printable
 from ..values import Value
 from .credentials import Password
-from .login import Login
-from .mechanism import Mechanism
-from .plain import Plain
+from .mechanisms import KNOWN
 
-_MECHANISMS: dict[str, type[Plain] | type[Login]] = {"PLAIN": Plain, "LOGIN": Login}
+APOP = "APOP"  # a command of POP3 that is asked for like a mechanism
+_SENDS_PASSWORD = ("PLAIN", "LOGIN")  # who wants these takes the protocol's own command as well
+# What may go over a loopback connection without TLS, where the policy has a reason for that. Never
+# what is made of a password: it can be guessed from.
+IN_CLEAR = frozenset({"PLAIN", "LOGIN", "USER", "OAUTHBEARER", "XOAUTH2", "ANONYMOUS"})
+
+Wanted = tuple[Any, ...]  # names, or classes as `Mechanism` has them
 
 
 class Offer(Value, kw_only=True):
-    """What the server takes: SASL `mechanisms`, upper case, and the protocol's own `command`
-    ("LOGIN" in IMAP, "USER" in POP3) where it has one that is not forbidden. `no_command` says why
-    there is none."""
+    """What the server takes: SASL `mechanisms`, upper case, and the protocol's own `commands`
+    ("LOGIN" in IMAP; "USER" and "APOP" in POP3). `notes`: why one of these is not there."""
 
     mechanisms: tuple[str, ...]
-    command: str | None = None
-    no_command: str = ""
+    commands: tuple[str, ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+class Line(Value, kw_only=True):
+    """What there is to travel over. `in_clear`: None over verified TLS; else the ways that the
+    policy has a reason for. `no_binding`: why there is no channel binding; None: there is one.
+    `must_bind`: nothing else will do. `has_certificate`: the policy has a client certificate."""
+
+    in_clear: frozenset[str] | None = None
+    no_binding: str | None = ""
+    must_bind: bool = False
+    has_certificate: bool = False
+
+
+class PassedOver(Value):
+    """A way that was not taken, and why."""
+
+    way: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.way}: {self.why}"
+
+
+def find_mechanism(wanted: Any) -> Any:
+    """The class for a name; a class itself; None for APOP. Raises `PolicyError` for others."""
+    if isinstance(wanted, str):
+        name = wanted.upper()
+        if name in KNOWN or name == APOP:
+            return KNOWN.get(name)
+        known = ", ".join([*KNOWN, APOP])
+        raise PolicyError(
+            f"mechanisms={wanted!r}: there is no such mechanism here.",
+            code="mechanisms",
+            hint=f"Known: {known}; or give a class of your own.",
+        )
+    missing = [n for n in ("name", "takes", "start", "answer") if not hasattr(wanted, n)]
+    if missing:
+        raise PolicyError(
+            f"mechanisms={wanted!r}: neither a name nor a class with {', '.join(missing)}.",
+            code="mechanisms",
+            hint='Write mechanisms=("PLAIN",), or see securemail.sasl.mechanism.Mechanism.',
+        )
+    return wanted
+
+
+def takes(wanted: Wanted, credentials: object) -> bool:
+    """Whether any mechanism, wanted or known, takes these credentials at all."""
+    every = (*KNOWN.values(), *(one for one in wanted if not isinstance(one, str)))
+    return any(isinstance(credentials, one.takes) for one in every)
 
 
 def choose_mechanism(
-    credentials: Password, offer: Offer, wanted: tuple[str, ...], **where: Any
-) -> Mechanism | str:
-    """The first of `wanted` that is offered; else the name of the protocol's own command.
-    `where`: details for the error.
+    credentials: Any, offer: Offer, wanted: Wanted, line: Line, **where: Any
+) -> Any:
+    """The first of `wanted` that both sides can do over this `line`: a mechanism's class, or the
+    name of the protocol's own command. `where`: details for the error.
 
-    Raises `CredentialsRefused`, with a reason for each way that was passed over.
+    Raises `CredentialsRefused`, with a `PassedOver` for each way that was not taken.
     """
-    for name in wanted:
-        if name in offer.mechanisms and name in _MECHANISMS:
-            return _MECHANISMS[name](credentials)
-    if offer.command is not None and credentials.is_ascii:
-        return offer.command
-    raise _refused(credentials, offer, wanted, where)
+    passed = []
+    for way in _ways(credentials, offer, wanted):
+        why = _objection(way, credentials, offer, line)
+        if not why:
+            return way
+        passed.append(PassedOver(_say(way), why))
+    raise _refused(credentials, offer, tuple(passed), wanted, where)
+
+
+def name_of(way: Any) -> str:
+    found: str = way if isinstance(way, str) else way.name
+    return found
+
+
+def _say(way: Any) -> str:
+    return f"the {way} command" if isinstance(way, str) else name_of(way)
+
+
+def alternatives(credentials: object, offer: Offer, tried: str) -> tuple[str, ...]:
+    """The other ways that the server offers and that take these credentials: names."""
+    every = [name for name, one in KNOWN.items() if isinstance(credentials, one.takes)]
+    if isinstance(credentials, Password):
+        every.append(APOP)
+    there = {*offer.mechanisms, *offer.commands}
+    return tuple(name for name in every if name in there and name != tried)
+
+
+def say_how(name: str) -> str:
+    """How to choose another way: in a program, and in a policy file."""
+    return (
+        f'auth=AuthPolicy(mechanisms=("{name}",)), or in a policy file '
+        f'auth = {{ mechanisms = ["{name}"] }}'
+    )
+
+
+def _ways(credentials: object, offer: Offer, wanted: Wanted) -> Iterator[Any]:
+    """The ways that take such credentials, in order: those wanted, then the plain command."""
+    is_password = isinstance(credentials, Password)
+    for one in wanted:
+        if one == APOP:
+            if is_password:
+                yield APOP
+        elif isinstance(credentials, (found := find_mechanism(one)).takes):
+            yield found
+    if is_password and any(name in wanted for name in _SENDS_PASSWORD):
+        yield from (command for command in offer.commands if command != APOP)
+        yield from (name for name, _ in offer.notes if name != APOP)
+
+
+def _objection(way: Any, credentials: Any, offer: Offer, line: Line) -> str:
+    """Why `way` cannot be taken; empty where it can."""
+    name = name_of(way)
+    is_command = isinstance(way, str)
+    if name not in (offer.commands if is_command else offer.mechanisms):
+        return dict(offer.notes).get(name, "not offered") if is_command else "not offered"
+    if line.in_clear is not None and name not in line.in_clear:
+        return "never without verified TLS"
+    if name.endswith("-PLUS") and line.no_binding is not None:
+        return f"no channel binding: {line.no_binding}"
+    if line.must_bind and not name.endswith("-PLUS"):
+        return 'the policy says channel_binding="require", and this has none'
+    if name == "EXTERNAL" and not line.has_certificate:
+        return "there is no client certificate: TLSPolicy(client_certificate=...)"
+    if is_command and name != APOP and not credentials.is_ascii:
+        return "it takes ASCII only, and the user name or the password has other characters"
+    return ""
 
 
 def _refused(
-    credentials: Password, offer: Offer, wanted: tuple[str, ...], where: dict[str, Any]
+    credentials: object,
+    offer: Offer,
+    passed: tuple[PassedOver, ...],
+    wanted: Wanted,
+    where: dict[str, Any],
 ) -> CredentialsRefused:
-    offered = ", ".join(map(printable, offer.mechanisms)) or "none"
-    reasons = [f"SASL mechanisms offered: {offered}; wanted: {', '.join(wanted)}"]
-    if offer.command is not None:
-        reasons.append(
-            f"the {offer.command} command takes ASCII only, and the user name or the password "
-            "has other characters"
-        )
-    elif offer.no_command:
-        reasons.append(offer.no_command)
     return CredentialsRefused(
-        "there is no way to sign in with a password that both sides accept: "
-        + "; ".join(reasons)
+        f"there is no way to sign in with {_kind(credentials)} that both sides accept: "
+        + "; ".join(_said(offer, passed))
         + ".",
         code="no-mechanism",
-        reasons=tuple(reasons),
+        reasons=passed,
         **{"credentials_sent": False, **where},
-        hint="The server's administrator can enable PLAIN over TLS. Or this port takes no sign-in "
-        "(a relay), or no passwords at all.",
+        hint=_hint(credentials, offer, passed, wanted),
+    )
+
+
+def _kind(credentials: object) -> str:
+    name = type(credentials).__name__
+    return {"Password": "a password", "Token": "a token"}.get(name, f"{name}()")
+
+
+def _said(offer: Offer, passed: Iterable[PassedOver]) -> Iterator[str]:
+    offered = ", ".join(map(printable, offer.mechanisms)) or "none"
+    wanted = ", ".join(one.way for one in passed if one.why == "not offered") or "none of them"
+    yield f"SASL mechanisms offered: {offered}; wanted, but not offered: {wanted}"
+    yield from (str(one) for one in passed if one.why != "not offered")
+
+
+def _hint(credentials: object, offer: Offer, passed: Iterable[PassedOver], wanted: Wanted) -> str:
+    tried = {one.way for one in passed}
+    others = [name for name in alternatives(credentials, offer, "") if name not in tried]
+    if others:
+        return f"{others[0]} is offered, and used only where it is asked for: {say_how(others[0])}."
+    if not offer.mechanisms and not offer.commands:
+        return "This port takes no sign-in (a relay): is it the right one?"
+    return (
+        "The server's administrator can enable PLAIN over TLS. Or this port takes no sign-in (a "
+        "relay), or no passwords at all."
     )

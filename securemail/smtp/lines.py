@@ -96,7 +96,7 @@ class SMTPLines(Upgrading):
             self._print_debug("send:", repr(shown))
         sys.audit("smtplib.send", self, shown.encode())
         self._expect()
-        send_secret(self._channel, self.sock, line)
+        send_secret(self._for_secrets, self.sock, line)
 
     # -- reading
 

@@ -15,7 +15,7 @@ from .lines import SMTPLines
 class SMTPSignIn(SMTPLines):
     """The verbs that sign in."""
 
-    _DIALECT: ClassVar[Dialect] = Dialect("AUTH", longest=12288)  # RFC 4954, 4
+    _DIALECT: ClassVar[Dialect] = Dialect("AUTH", "smtp", longest=12288)  # RFC 4954, 4
 
     _ir_wanted = True
     # of the standard class
@@ -23,13 +23,15 @@ class SMTPSignIn(SMTPLines):
     ehlo_or_helo_if_needed: Callable[[], None]
     _auth_challenge_count: int
 
-    def authenticate(self, credentials: Password) -> tuple[int, bytes]:
+    def authenticate(self, credentials: Any) -> tuple[int, bytes]:
         """Sign in by the best SASL mechanism both sides know (`AuthPolicy`).
 
-        Returns the reply's code and words, as `login` does. Raises `CredentialsRefused` (nothing
-        was sent) and `SMTPAuthenticationFailed`; either ends the attempt, nothing weaker follows.
+        `credentials`: a `Password`, `Token`, `External` or `Anonymous`. Returns the reply's code
+        and words, as `login` does. Raises `CredentialsRefused` (nothing was sent) and
+        `SMTPAuthenticationFailed`; either ends the attempt, nothing weaker follows.
         """
-        self._require_fresh()
+        self._require_credentials(credentials)
+        self._line()
         with self._opening():
             self.ehlo_or_helo_if_needed()
         raw: tuple[int, bytes] = self._sign_in(credentials).raw
@@ -51,9 +53,7 @@ class SMTPSignIn(SMTPLines):
         self._ir_wanted = initial_response_ok
         self._auth_challenge_count = 0  # for the standard auth_login
         brought = Callers(mechanism.upper(), authobject, starts=initial_response_ok)
-        raw: tuple[int, bytes] = self._sign_in_by(
-            brought.name, lambda: self._run(brought), None
-        ).raw
+        raw: tuple[int, bytes] = self._talked(brought.name, lambda: self._run(brought)).raw
         return raw
 
     def _initial_response(self) -> bool:
