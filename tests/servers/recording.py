@@ -120,6 +120,10 @@ class Conversation:
             raise
         self._tls = tls
 
+    def tls_unique(self) -> bytes | None:
+        """The channel binding of RFC 5929, 3, as this end has it."""
+        return self._tls.get_channel_binding("tls-unique") if self._tls is not None else None
+
     def sleep_until_closed(self, longest: float) -> bool:
         """Says nothing and keeps reading; whether the client left within that time."""
         deadline = time.monotonic() + longest

@@ -1,0 +1,361 @@
+"""SCRAM through the three classes, against a server that knows the password, or only says so.
+
+What is sent is read from the wire: never the password, never a second attempt, and nothing weaker,
+whoever asks for it.
+"""
+
+import base64
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from securemail import (
+    AuthenticationFailed,
+    AuthPolicy,
+    CATrust,
+    CredentialsRefused,
+    Password,
+    PolicyError,
+    ProtocolViolation,
+    TLSPolicy,
+)
+from servers.attempts import MAIL, PASSWORD, USER, Mail, assert_survives_pickling, shown_of
+from servers.leaks import leaks
+from servers.pki import PKI
+from servers.recording import Record, RecordingServer
+from servers.rude import Scripted, accepts
+from servers.scram import HASHES, ScramServer, only_tls12
+
+Factory = Callable[..., RecordingServer]
+every_class = pytest.mark.parametrize("mail", MAIL.values(), ids=MAIL)
+HONEST = ScramServer(PASSWORD)
+
+
+class World:
+    def __init__(self, pki: PKI, start: Factory) -> None:
+        self._pki, self._start = pki, start
+        self.clients: list[tuple[Mail, Any]] = []
+
+    def connect(
+        self,
+        mail: Mail,
+        scram: ScramServer | tuple[Any, ...],
+        offered: tuple[str, ...] = ("SCRAM-SHA-256", "PLAIN"),
+        *,
+        tls12: bool = False,
+        policy: dict[str, Any] | None = None,
+        **args: Any,
+    ) -> Any:
+        context = self._pki["good"].server_context()
+        script = Scripted(
+            mail.protocol, scram(mail.protocol) if isinstance(scram, ScramServer) else scram, offered
+        )
+        self.server = self._start(script, context=only_tls12(context) if tls12 else context)
+        wanted = TLSPolicy(trust=CATrust(self._pki.ca_pem), **(policy or {}))
+        client = mail.cls("127.0.0.1", self.server.port, policy=wanted, **args)
+        self.clients.append((mail, client))
+        return client
+
+    def close(self) -> None:
+        for mail, client in self.clients:
+            mail.close(client)
+
+    def record(self) -> Record:
+        self.close()
+        (record,) = self.server.wait()
+        return record
+
+
+@pytest.fixture
+def world(pki: PKI, recording_server: Factory) -> Iterator[World]:
+    one = World(pki, recording_server)
+    yield one
+    one.close()
+
+
+def attempts(record: Record) -> list[str]:
+    """The mechanisms and commands by which a sign-in began."""
+    lines = record.received_tls.decode("latin-1").upper().split("\r\n")
+    begins = re.compile(r"(?:[A-Z]+\d+ )?(?:(?:AUTH|AUTHENTICATE) (\S+)|(APOP|USER|LOGIN) )")
+    found = [begins.match(line) for line in lines]
+    return [match[1] or match[2] for match in found if match]
+
+
+def gs2_of(record: Record) -> str:
+    """The channel binding flag that the client sent."""
+    for word in record.received_tls.split():
+        try:
+            message = base64.b64decode(word, validate=True).decode()
+        except ValueError:
+            continue
+        if re.match(r"[nyp].*,,n=", message):
+            return message.partition(",,")[0]
+    raise AssertionError("no client-first message")
+
+
+# -- what succeeds
+
+
+@every_class
+@pytest.mark.parametrize("mechanism", HASHES)
+@pytest.mark.parametrize("ending", ["challenge", "success"])
+def test_it_succeeds(ending: str, mechanism: str, mail: Mail, world: World) -> None:
+    scram = HONEST.but(mechanism=mechanism, ending=ending)
+    client = world.connect(mail, scram, (mechanism, "PLAIN", "LOGIN"))
+    client.login(USER, PASSWORD)
+    assert str(client.report.auth) == f"'user' by {mechanism}, no channel binding"
+    record = world.record()
+    assert attempts(record) == [mechanism]
+    assert leaks(record.everything, PASSWORD) == []
+
+
+@every_class
+def test_the_strongest_that_is_offered(mail: Mail, world: World) -> None:
+    offered = ("PLAIN", "SCRAM-SHA-1", "LOGIN", "SCRAM-SHA-512", "CRAM-MD5", "SCRAM-SHA-256")
+    client = world.connect(mail, HONEST.but(mechanism="SCRAM-SHA-512"), offered)
+    client.login(USER, PASSWORD)
+    assert client.report.auth.mechanism == "SCRAM-SHA-512"
+
+
+@every_class
+def test_bound_to_the_channel(mail: Mail, world: World) -> None:
+    scram = HONEST.but(mechanism="SCRAM-SHA-256-PLUS")
+    offered = ("SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-512", "PLAIN")
+    client = world.connect(mail, scram, offered, tls12=True)
+    client.login(USER, PASSWORD)
+    assert str(client.report.auth) == "'user' by SCRAM-SHA-256-PLUS, tls-unique"
+    assert gs2_of(world.record()) == "p=tls-unique"
+
+
+# -- a wrong password, on either side
+
+
+@every_class
+def test_a_wrong_password(mail: Mail, world: World) -> None:
+    client = world.connect(mail, HONEST, ("SCRAM-SHA-256", "PLAIN", "LOGIN", "CRAM-MD5"))
+    with pytest.raises(AuthenticationFailed) as raised:
+        client.login(USER, "another password")
+    error: Any = raised.value
+    assert isinstance(error, mail.standard_error)
+    assert (error.code, error.mechanism) == ("authentication", "SCRAM-SHA-256")
+    assert error.offered == ("PLAIN", "LOGIN", "CRAM-MD5")
+    assert "A proof of the password had been sent, over verified TLS." in str(error)
+    assert 'auth=AuthPolicy(mechanisms=("PLAIN",))' in error.hint
+    assert 'auth = { mechanisms = ["PLAIN"] }' in error.hint
+    assert_survives_pickling(error)
+    assert leaks(shown_of(error), "another password") == []
+    with pytest.raises(CredentialsRefused, match="takes no further sign-in"):
+        client.login(USER, PASSWORD)
+    record = world.record()
+    assert attempts(record) == ["SCRAM-SHA-256"]
+    assert leaks(record.everything, "another password") == []
+    assert leaks(record.everything, PASSWORD) == []
+
+
+def flipped(final: bytes) -> bytes:
+    first = b"B" if final[2:3] == b"A" else b"A"
+    return b"v=" + first + final[3:]
+
+
+FORGED: dict[str, dict[str, Any]] = {
+    "a wrong signature": {"final": flipped},
+    "a wrong signature with the final OK": {"final": flipped, "ending": "success"},
+    "an empty signature": {"final": lambda _: b"v="},
+    "half a signature": {"final": lambda final: final[: len(final) // 2]},
+    "the signature of another password": {
+        "final": lambda _: b"v=" + base64.b64encode(b"\0" * 32),
+    },
+    "no signature": {"ending": "never"},
+    "something else": {"final": lambda _: b"x=nothing"},
+}
+
+
+@every_class
+@pytest.mark.parametrize("name", FORGED)
+def test_a_server_that_cannot_prove_itself(name: str, mail: Mail, world: World) -> None:
+    """Whatever it says, and although it says that all is well."""
+    client = world.connect(mail, HONEST.but(**FORGED[name]))
+    with pytest.raises((AuthenticationFailed, ProtocolViolation)) as raised:
+        client.login(USER, PASSWORD)
+    error: Any = raised.value
+    assert isinstance(error, mail.standard_error)
+    if name not in ("an empty signature", "something else"):
+        assert error.code == "server-unproved"
+        assert "may not be the server that it says it is" in error.hint
+    assert "A proof of the password had been sent" in str(error)
+    assert_survives_pickling(error)
+    assert client.sock is None
+    assert client.report.auth is None
+    with pytest.raises(type(error)) as again:
+        client.noop()
+    assert str(again.value) == str(error)
+    record = world.record()
+    assert attempts(record) == ["SCRAM-SHA-256"]
+    assert leaks(record.everything + shown_of(error), PASSWORD) == []
+
+
+@every_class
+def test_success_before_anything_was_proved(mail: Mail, world: World) -> None:
+    client = world.connect(mail, (accepts,))
+    with pytest.raises(ProtocolViolation, match="said success before SCRAM-SHA-256 was done"):
+        client.login(USER, PASSWORD)
+    assert client.sock is None
+    assert leaks(world.record().everything, PASSWORD) == []
+
+
+def iterated(number: bytes) -> dict[str, Any]:
+    return {"first": lambda message: re.sub(rb"i=\d+", b"i=" + number, message)}
+
+
+HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
+    "too few iterations": (iterated(b"4095"), "4,095 iterations"),
+    "far too many iterations": (iterated(b"2000000000"), "2,000,000,000 iterations"),
+    "a number without end": (iterated(b"9" * 3000), "no usable number"),
+    "another nonce": ({"first": lambda m: b"r=zzz" + m[5:]}, "another nonce than ours"),
+    "our nonce alone": (
+        {"first": lambda m: m.replace(b"the-server's-half", b"")},
+        "added nothing to our nonce",
+    ),
+    "an extension that must be understood": (
+        {"first": lambda m: b"m=x," + m},
+        "must be understood",
+    ),
+    "no salt": ({"first": lambda m: re.sub(rb"s=[^,]*", b"s=", m)}, "attribute of SCRAM"),
+}
+
+
+@every_class
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_terms_are_no_terms(name: str, mail: Mail, world: World) -> None:
+    """Nothing that is made of the password is sent, and no time is spent."""
+    changes, said = HOSTILE[name]
+    client = world.connect(mail, HONEST.but(**changes))
+    started = time.monotonic()
+    with pytest.raises(ProtocolViolation) as raised:
+        client.login(USER, PASSWORD)
+    assert time.monotonic() - started < 2
+    assert said in str(raised.value)
+    assert raised.value.credentials_sent is False
+    assert client.sock is None
+    assert b"p=" not in b"".join(decoded(world.record()))
+
+
+def decoded(record: Record) -> Iterator[bytes]:
+    for word in record.received_tls.split():
+        try:
+            yield base64.b64decode(word, validate=True)
+        except ValueError:
+            continue
+
+
+def test_the_bounds_are_the_callers(world: World) -> None:
+    scram = HONEST.but(iterations=20_000)
+    refused = world.connect(MAIL["imap"], scram, auth=AuthPolicy(iterations=(4096, 19_999)))
+    with pytest.raises(ProtocolViolation, match=r"20,000 iterations.*AuthPolicy\(iterations="):
+        refused.login(USER, PASSWORD)
+    refused = world.connect(MAIL["imap"], scram, auth=AuthPolicy(seconds=0.000001))
+    with pytest.raises(ProtocolViolation, match=r"AuthPolicy\(seconds="):
+        refused.login(USER, PASSWORD)
+    world.connect(MAIL["imap"], scram).login(USER, PASSWORD)  # the control
+
+
+# -- channel binding and stripping (RFC 5802, 6)
+
+PLUS = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN")
+
+
+@every_class
+def test_an_offer_that_was_taken_out_is_found_out(mail: Mail, world: World) -> None:
+    """The client could have bound, was offered nothing, and says so: the server knows better."""
+    scram = HONEST.but(offers_plus=True)
+    client = world.connect(mail, scram, ("SCRAM-SHA-256", "PLAIN"), tls12=True)
+    with pytest.raises(AuthenticationFailed):
+        client.login(USER, PASSWORD)
+    record = world.record()
+    assert gs2_of(record) == "y"
+    assert attempts(record) == ["SCRAM-SHA-256"]
+
+
+FLAGS: dict[str, tuple[dict[str, Any], tuple[str, ...], dict[str, Any], str]] = {
+    "could bind, not offered": ({"tls12": True}, ("SCRAM-SHA-256",), {}, "y"),
+    "cannot bind on 1.3": ({}, ("SCRAM-SHA-256",), {}, "n"),
+    "cannot bind on 1.3, although offered": ({}, PLUS, {}, "n"),
+    "is told not to": ({"tls12": True}, PLUS, {"channel_binding": "never"}, "n"),
+    "could bind on 1.3 by the certificate, not offered": (
+        *({}, ("SCRAM-SHA-256",), {"channel_binding": "end-point"}),
+        "y",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_the_flag_says_what_the_client_can(name: str, world: World) -> None:
+    how, offered, policy, flag = FLAGS[name]
+    client = world.connect(MAIL["imap"], HONEST, offered, policy=policy, **how)
+    client.login(USER, PASSWORD)
+    assert gs2_of(world.record()) == flag
+    assert client.report.auth.channel_binding is None
+
+
+def test_the_caller_who_ranks_the_unbound_first_gets_it(world: World) -> None:
+    """And says "n", not "y", which an honest server would take for stripping."""
+    auth = AuthPolicy(mechanisms=("SCRAM-SHA-256",))
+    scram = HONEST.but(offers_plus=True)
+    client = world.connect(MAIL["imap"], scram, PLUS, tls12=True, auth=auth)
+    client.login(USER, PASSWORD)
+    assert gs2_of(world.record()) == "n"
+
+
+@every_class
+@pytest.mark.parametrize("offered", [("SCRAM-SHA-256", "PLAIN"), ("PLAIN",), ("SCRAM-SHA-512",)])
+def test_a_binding_that_is_required_is_not_done_without(
+    offered: tuple[str, ...], mail: Mail, world: World
+) -> None:
+    policy = {"channel_binding": "require"}
+    client = world.connect(mail, HONEST, offered, policy=policy)
+    with pytest.raises(CredentialsRefused) as raised:
+        client.login(USER, PASSWORD)
+    assert 'channel_binding="require"' in str(raised.value)
+    assert attempts(world.record()) == []
+
+
+# -- what cannot be prepared
+
+
+@every_class
+def test_a_password_that_cannot_be_prepared_is_an_error(mail: Mail, world: World) -> None:
+    """And nothing weaker is taken because of it."""
+    secret = "sn\N{SNOWMAN}wman \N{SLEEPING FACE} two"
+    client = world.connect(mail, HONEST.but(password=secret))
+    with pytest.raises(PolicyError) as raised:
+        client.login(USER, secret)
+    assert raised.value.code == "saslprep"
+    assert 'AuthPolicy(saslprep="prefer")' in raised.value.hint
+    assert leaks(shown_of(raised.value), secret) == []
+    record = world.record()
+    assert attempts(record) == []
+    assert leaks(record.everything, secret) == []
+
+
+@every_class
+def test_unless_the_policy_says_to_use_it_as_it_is(mail: Mail, world: World) -> None:
+    secret = "sn\N{SNOWMAN}wman \N{SLEEPING FACE} two"
+    auth = AuthPolicy(saslprep="prefer")
+    client = world.connect(mail, HONEST.but(password=secret), auth=auth)
+    client.login(USER, secret)
+    assert client.report.auth.mechanism == "SCRAM-SHA-256"
+
+
+# -- what is kept
+
+
+def test_a_password_that_keeps_its_salted_form_works_again(world: World) -> None:
+    password = Password(USER, PASSWORD, keep_salted=True)
+    for scram in (HONEST, HONEST, HONEST.but(salt=b"another salt altogether")):
+        client = world.connect(MAIL["smtp"], scram)
+        client.authenticate(password)
+        assert client.report.auth.mechanism == "SCRAM-SHA-256"
+    assert leaks(repr(password).encode() + repr(vars(client)).encode(), PASSWORD) == []
