@@ -157,10 +157,6 @@ class Connection(Guarded):
         of_file = self._settings.policy if self._settings else None
         return (self._policy or of_file or TLSPolicy()).ssl_context()
 
-    def _tls_policy(self) -> TLSPolicy:
-        of_file = self._settings.policy if self._settings and self._context is None else None
-        return self._policy or of_file or TLSPolicy()
-
     def _begin(self, host: str, port: int) -> None:
         """Forget the connection before this one, and what it proved; say where to go now."""
         self._context = self._own_context  # one that the verb was given was for its connection

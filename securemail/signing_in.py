@@ -47,6 +47,13 @@ class Reply(Value):
     text: bytes
     raw: Any = None
 
+    def without(self, secrets: tuple[bytes, ...]) -> Reply:
+        """The same, should the server repeat a secret; before anything else holds it."""
+        several = self.raw if isinstance(self.raw, tuple) else (self.raw,)
+        hidden = tuple(hide(one, secrets) if isinstance(one, bytes) else one for one in several)
+        raw = hidden if isinstance(self.raw, tuple) else hidden[0]
+        return Reply(self.kind, hide(self.text, secrets), raw)
+
 
 class SigningIn(Travel):
     """The part of a connection that signs in."""
@@ -111,9 +118,14 @@ class SigningIn(Travel):
 
     def _sign_in_by(self, way: Any, credentials: Any) -> Reply:
         """Sign in by this one way: a mechanism's class, or the name of a command."""
+        self._require_fresh(name_of(way))
         if isinstance(way, str):
             return self._talked(way, lambda: self._command_sign_in(way, credentials), credentials)
-        mechanism = way(credentials, self._terms())
+        try:
+            mechanism = way(credentials, self._terms())
+        except Unusable as error:  # nothing was begun
+            details = {**self._details(), "credentials_sent": False}
+            raise PolicyError(str(error), code=error.code, hint=error.hint, **details) from None
         return self._talked(way.name, lambda: self._run(mechanism), credentials, mechanism)
 
     def _talked(
@@ -135,7 +147,7 @@ class SigningIn(Travel):
         callable of the caller's has them."""
         self._require_fresh(name)
         with self._excepting(name), self._during_sign_in():
-            reply = talk()
+            reply = talk().without(getattr(credentials, "secrets", ()))
         if reply.kind != "success":
             raise self._declined_by_server(name, reply, credentials, mechanism)
         return reply
@@ -171,17 +183,15 @@ class SigningIn(Travel):
     def _declined_by_server(
         self, name: str, reply: Reply, credentials: Any, mechanism: Any = None
     ) -> AuthenticationFailed:
-        """The refusal in the server's words, less the secret, should it repeat that."""
-        secrets = getattr(credentials, "secrets", ())
-        words = printable(hide(reply.text, secrets))
-        raw = reply.raw if isinstance(reply.raw, tuple) else (reply.raw,)
+        """The refusal in the server's words."""
+        words = printable(reply.text)
         self._declined = f'the server declined {name} with "{words}"'
         within = getattr(mechanism, "refusal", None)
         others = alternatives(credentials, self._offered, name)
         return self._AUTH_FAILED(
             f'the server declined the sign-in by {name}: "{words}"'
             + (f" ({within})." if within else "."),
-            raw=tuple(hide(p, secrets) if isinstance(p, bytes) else p for p in raw),
+            raw=reply.raw if isinstance(reply.raw, tuple) else (reply.raw,),
             mechanism=name,
             offered=others,
             reasons=(within,) if within else (),
@@ -197,10 +207,6 @@ class SigningIn(Travel):
             yield
         except Broken as error:
             raise self._close_for(self._not_a_sign_in(error)) from None
-        except Unusable as error:
-            raise self._close_for(
-                PolicyError(str(error), code=error.code, hint=error.hint, **self._details())
-            ) from None
         except (*BREAKS, self._STANDARD_ERROR) as error:
             if self._ended is not None:
                 self._close_now()

@@ -39,6 +39,8 @@ class Travel(Trouble):
 
     def _binding(self) -> Binding | NoBinding:
         """The channel binding that the policy wants, or why there is none."""
+        if not isinstance(self._current_channel(), Verified):
+            return NoBinding("there is no verified TLS")
         return binding_of(self.sock, self._tls_policy().channel_binding)
 
     def _current_channel(self) -> Channel:
@@ -84,7 +86,7 @@ class Travel(Trouble):
         return Line(
             no_binding=binding.why if isinstance(binding, NoBinding) else None,
             must_bind=policy.channel_binding == "require",
-            has_certificate=policy.client_certificate is not None,
+            has_certificate=getattr(policy, "client_certificate", None) is not None,
         )
 
     def _terms(self) -> Terms:

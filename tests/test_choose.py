@@ -8,8 +8,15 @@ from typing import Any
 
 import pytest
 
-from securemail import Anonymous, AuthPolicy, CredentialsRefused, External, Password, PolicyError
-from securemail import Token
+from securemail import (
+    Anonymous,
+    AuthPolicy,
+    CredentialsRefused,
+    External,
+    Password,
+    PolicyError,
+    Token,
+)
 from securemail.sasl.choose import (
     IN_CLEAR,
     Line,
@@ -175,8 +182,10 @@ def test_no_way_is_left(name: str) -> None:
         chosen(credentials, offered, line, AuthPolicy(mechanisms=wanted).mechanisms)
     assert raised.value.code == "no-mechanism"
     assert raised.value.credentials_sent is False
-    reasons = {reason.way.replace("the APOP command", "APOP"): reason.why
-               for reason in raised.value.reasons}
+    reasons = {
+        reason.way.replace("the APOP command", "APOP"): reason.why
+        for reason in raised.value.reasons
+    }
     assert reasons[expected[0]] == expected[1]
     assert set(raised.value.reasons) == {PassedOver(r.way, r.why) for r in raised.value.reasons}
 

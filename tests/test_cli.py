@@ -664,7 +664,7 @@ def test_json_of_a_good_server(pki: PKI, recording_server: Factory, run: Run) ->
     assert result["report"]["auth"] is None
     assert result["certificate"]["verified"] is True
     assert result["certificate"]["key_pin"] == pki["good"].spki_pin
-    assert result["offers"] == {"mechanisms": ["PLAIN", "LOGIN"], "command": "LOGIN"}
+    assert result["offers"] == {"mechanisms": ["PLAIN", "LOGIN"], "commands": ["LOGIN"]}
     assert result["error"] is None
 
 

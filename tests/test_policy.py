@@ -285,9 +285,12 @@ Options = UnsafeLegacyRenegotiation
 
 def test_auth_policy_knows_its_mechanisms() -> None:
     assert AuthPolicy(mechanisms="login").mechanisms == ("LOGIN",)  # type: ignore[arg-type]
-    for unknown in (("CRAM-MD5",), (), ("PLAIN", "NTLM")):
-        with pytest.raises(PolicyError, match="cannot be used"):
+    assert AuthPolicy(mechanisms=("cram-md5", "APOP")).mechanisms == ("CRAM-MD5", "APOP")
+    for unknown in (("PLAIN", "NTLM"), ("",)):
+        with pytest.raises(PolicyError, match="there is no such mechanism"):
             AuthPolicy(mechanisms=unknown)
+    with pytest.raises(PolicyError, match="nobody could sign in"):
+        AuthPolicy(mechanisms=())
 
 
 @pytest.mark.parametrize("value", [0, -1, "5", float("nan")])

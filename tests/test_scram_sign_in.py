@@ -51,7 +51,9 @@ class World:
     ) -> Any:
         context = self._pki["good"].server_context()
         script = Scripted(
-            mail.protocol, scram(mail.protocol) if isinstance(scram, ScramServer) else scram, offered
+            mail.protocol,
+            scram(mail.protocol) if isinstance(scram, ScramServer) else scram,
+            offered,
         )
         self.server = self._start(script, context=only_tls12(context) if tls12 else context)
         wanted = TLSPolicy(trust=CATrust(self._pki.ca_pem), **(policy or {}))

@@ -603,13 +603,13 @@ def assert_declines(
 
 @every_class
 @pytest.mark.parametrize(
-    "mechanisms", [("CRAM-MD5",), ("SCRAM-SHA-256", "XOAUTH2"), ("PLAIN-X", "XPLAIN", "LOGINS")]
+    "mechanisms", [("CRAM-MD5",), ("GSSAPI", "XOAUTH2"), ("PLAIN-X", "XPLAIN", "LOGINS")]
 )
 def test_only_unknown_mechanisms(mechanisms: tuple[str, ...], mail: Mail, server: Server) -> None:
     words = ("LOGINDISABLED",) if mail.protocol == "imap" else ()
     server.plays(Scripted(mail.protocol, (), mechanisms, words))
     error = assert_declines(server, mail, ", ".join(mechanisms))
-    assert "wanted: PLAIN, LOGIN" in str(error)
+    assert "PLAIN, LOGIN" in str(error).partition("wanted: ")[2]
 
 
 @every_class

@@ -11,7 +11,6 @@ from ..sasl.callers import Callers
 from ..sasl.choose import Offer
 from ..sasl.cram_md5 import CramMD5
 from ..sasl.credentials import Password, Secret
-from ..sasl.encoding import hide
 from ..sasl.exchange import Dialect
 from ..signing_in import Reply
 from .lines import IMAP4Lines
@@ -62,7 +61,7 @@ class IMAP4SignIn(IMAP4Lines):
     ) -> AuthenticationFailed:
         """As the standard verbs of this Python have it: octets from `login`, text from others."""
         error = super()._declined_by_server(name, reply, credentials, mechanism)
-        octets = hide(reply.text, getattr(credentials, "secrets", ()))
+        octets = reply.text
         words: bytes | str = octets
         if reply.raw == "BAD":
             verb = "AUTHENTICATE" if credentials is None else "LOGIN"

@@ -178,8 +178,8 @@ def _kind(credentials: object) -> str:
 
 def _said(offer: Offer, passed: Iterable[PassedOver]) -> Iterator[str]:
     offered = ", ".join(map(printable, offer.mechanisms)) or "none"
-    wanted = ", ".join(one.way for one in passed if one.why == "not offered") or "none of them"
-    yield f"SASL mechanisms offered: {offered}; wanted, but not offered: {wanted}"
+    wanted = ", ".join(one.way for one in passed if " " not in one.way) or "none of them"
+    yield f"SASL mechanisms offered: {offered}; wanted: {wanted}"
     yield from (str(one) for one in passed if one.why != "not offered")
 
 

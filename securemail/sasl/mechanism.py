@@ -21,8 +21,8 @@ class Unproved(Broken):
 
 
 class Unusable(Exception):
-    """Raised where the mechanism cannot go on with what it was given (a password that cannot be
-    prepared, say), before anything secret is sent. The text is a sentence; `code` and `hint` are
+    """Raised when a mechanism is made of what it cannot use (a password that cannot be prepared,
+    say): nothing is sent then. The text is a sentence; `code` and `hint` are
     those of the error that the caller gets."""
 
     def __init__(self, text: str, *, code: str, hint: str) -> None:

@@ -30,8 +30,12 @@ class SMTPUnavailable(ConnectFailed, smtplib.SMTPConnectError):
 
 
 class SMTPAuthenticationFailed(AuthenticationFailed, smtplib.SMTPAuthenticationError):
-    """The server declined; also an `SMTPAuthenticationError`."""
+    """The server declined, or could not prove itself (which is our 535, RFC 4954, 6); also an
+    `SMTPAuthenticationError`."""
 
-    def __init__(self, message: str, *, raw: tuple[int, bytes], **details: Any) -> None:
+    def __init__(
+        self, message: str, *, raw: tuple[int, bytes] | None = None, **details: Any
+    ) -> None:
+        raw = raw or (535, message.encode())
         self.smtp_code, self.smtp_error = raw
         super().__init__(message, raw=raw, **details)

@@ -58,8 +58,9 @@ class ScramServer:
 
     def _go_on(self, conversation: Conversation, protocol: str, tag: bytes, line: bytes) -> None:
         client_first = base64.b64decode(line)
-        found = re.fullmatch(rb"(?P<gs2>(?:n|y|p=[^,]*),[^,]*,)(?P<bare>n=(.*),r=(?P<r>.*))",
-                             client_first)
+        found = re.fullmatch(
+            rb"(?P<gs2>(?:n|y|p=[^,]*),[^,]*,)(?P<bare>n=(.*),r=(?P<r>.*))", client_first
+        )
         assert found is not None, client_first
         nonce = found["r"] + b"the-server's-half"
         salt = base64.b64encode(self.salt)
