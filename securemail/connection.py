@@ -34,6 +34,7 @@ class Connection(Guarded):
 
     _policy: TLSPolicy | None = None  # the caller's own
     _context: ssl.SSLContext | None = None  # the caller's own, for this connection
+    _policys_context: ssl.SSLContext | None = None  # the policy's, for this or the next connection
     _own_context: ssl.SSLContext | None = None  # what the constructor was given of that kind
     _own_auth: AuthPolicy | None = None
     _own_server_hostname: Host | None = None
@@ -151,11 +152,17 @@ class Connection(Guarded):
         return context
 
     def _tls_context(self) -> ssl.SSLContext:
-        """The caller's context, else that of the policy: the caller's, the file's, the default."""
+        """The caller's context, else the policy's: asked again, the same one until it was used, as
+        some policies make one for each connection."""
         if self._context is not None:
             return self._context
+        self._policys_context = self._tls_policy().connection_context(self._policys_context)
+        return self._policys_context
+
+    def _tls_policy(self) -> TLSPolicy:
+        """The caller's, else the policy file's, else the default."""
         of_file = self._settings.policy if self._settings else None
-        return (self._policy or of_file or TLSPolicy()).ssl_context()
+        return self._policy or of_file or TLSPolicy()
 
     def _begin(self, host: str, port: int) -> None:
         """Forget the connection before this one, and what it proved; say where to go now."""

@@ -10,8 +10,11 @@ from .errors import LegacyCiphersWarning, PolicyError
 from .pins import Pin
 from .sasl.choose import find_mechanism
 from .sasl.mechanisms import DEFAULT
+from .standard_ssl import set_value
+from .tls.binding import WANTED
 from .tls.cache import cached
 from .tls.context import PolicyContext, build_context
+from .tls.exporter import ExportingContext
 from .tls.parameters import Parameters
 from .trust.base import TrustStore, describe
 from .trust.system import SystemTrust
@@ -19,6 +22,14 @@ from .values import Value
 
 _LEAST_ITERATIONS = 4096
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+
+_BINDINGS = {  # of a sign-in, to the TLS that it travels over
+    "prefer": "tls-unique on TLS 1.2, none on TLS 1.3",
+    "require": "tls-unique on TLS 1.2, tls-exporter on TLS 1.3; no sign-in without",
+    "end-point": "tls-server-end-point",
+    "never": "none",
+}
 
 
 class TLSPolicy(Value, kw_only=True):
@@ -30,6 +41,9 @@ class TLSPolicy(Value, kw_only=True):
     - `pins`: a `Pin` or several; one must fit in the verified chain, beside what `trust` asks.
     - `strict_x509`: RFC 5280 to the letter, as Python 3.13 does; False for old private CAs.
     - `legacy_ciphers`: a reason in words; adds suites without forward secrecy, and warns.
+    - `channel_binding`: what ties a sign-in by a mechanism that can (SCRAM-...-PLUS) to this very
+      TLS. `"prefer"`: tls-unique on TLS 1.2, none on 1.3. `"require"`: tls-exporter on TLS 1.3 as
+      well, and no sign-in without one. `"end-point"`: tls-server-end-point. `"never"`.
 
     Checked when made: a file that cannot be read or an empty store is a `PolicyError` here, not at
     the first connection. Two policies are equal when their fields are; files count by path.
@@ -40,6 +54,7 @@ class TLSPolicy(Value, kw_only=True):
     pins: tuple[Pin, ...] = ()
     strict_x509: bool = True
     legacy_ciphers: str | None = None
+    channel_binding: str = "prefer"
 
     def _check(self) -> None:
         self._set("minimum_version", _version(self.minimum_version))
@@ -54,6 +69,12 @@ class TLSPolicy(Value, kw_only=True):
         _require_hashable(self.trust)
         if self.legacy_ciphers is not None and not str(self.legacy_ciphers).strip():
             raise PolicyError("legacy_ciphers= needs a reason in words.", code="legacy-ciphers")
+        if self.channel_binding not in WANTED:
+            raise PolicyError(
+                f"channel_binding={self.channel_binding!r} is not known.",
+                code="channel-binding",
+                hint='Known: "prefer", "require", "end-point", "never".',
+            )
         self.ssl_context()
 
     def ssl_context(self) -> PolicyContext:
@@ -67,13 +88,28 @@ class TLSPolicy(Value, kw_only=True):
         found: PolicyContext = cached(self, content() if content else None, self._build)
         return found
 
-    def _build(self) -> PolicyContext:
+    def connection_context(self, last: ssl.SSLContext | None = None) -> PolicyContext:
+        """For one connection of ours. `channel_binding="require"` needs a context of its own, which
+        takes as long to make as `ssl_context()` did the first time; all others share that.
+
+        `last`: one made before, which will do as long as it fits and nothing has used it.
+        """
+        shared = self.ssl_context()
+        if self.channel_binding != "require":
+            return shared
+        if isinstance(last, ExportingContext) and last.unused_beside is shared:
+            return last
+        made = self._build(ExportingContext)
+        set_value(made, "unused_beside", shared)
+        return made
+
+    def _build(self, kind: type[PolicyContext] = PolicyContext) -> PolicyContext:
         parameters = Parameters(
             minimum_version=self.minimum_version,
             strict_x509=self.strict_x509,
             legacy_ciphers=self.legacy_ciphers,
         )
-        return build_context(parameters, self.trust, self.pins, self._warnings())
+        return build_context(parameters, self.trust, self.pins, self._warnings(), kind)
 
     def _warnings(self) -> tuple[Warning, ...]:
         if self.legacy_ciphers is None:
@@ -95,6 +131,7 @@ class TLSPolicy(Value, kw_only=True):
             ("names", f"{names}; a common name alone never counts"),
             ("pins", ", ".join(map(str, self.pins)) or "none"),
             ("X.509", "strict (RFC 5280)" if self.strict_x509 else "old private CAs tolerated"),
+            ("binding", _BINDINGS[self.channel_binding]),
             ("revocation", "not checked"),
         ]
         return "\n".join(f"{label + ':':<13}{text}" for label, text in rows)

@@ -18,6 +18,7 @@ import pytest
 LAYERS: dict[str, float] = {
     "errors": 0.0,
     "values": 0.0,  # the base of frozen values
+    "secret": 0.0,  # what is shown nowhere
     "standard_ssl": 0.0,  # the standard SSLContext, whatever the host program did to it
     "hosts": 0.5,  # host names, normalised
     "pem": 0.5,  # certificates out of files

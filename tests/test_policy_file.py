@@ -149,6 +149,10 @@ GOOD: dict[str, tuple[str, Callable[[Path], TLSPolicy]]] = {
         f'pins = ["{PIN}", "{PIN_B}"]',
         lambda _: TLSPolicy(pins=(Pin(PIN), Pin(PIN_B))),
     ),
+    "channel_binding": (
+        'channel_binding = "end-point"',
+        lambda _: TLSPolicy(channel_binding="end-point"),
+    ),
     "the rest": (
         'minimum_version = "1.3"\nstrict_x509 = false\nlegacy_ciphers = "an old appliance"',
         lambda _: TLSPolicy(
@@ -295,7 +299,7 @@ def test_a_server_that_is_not_named_has_the_default_policy(write: Write) -> None
 
 # --- what it may not say
 
-PERMITTED = "trust, pins, minimum_version, strict_x509, legacy_ciphers, auth"
+PERMITTED = "trust, pins, minimum_version, strict_x509, legacy_ciphers, channel_binding, auth"
 STORES = '"system" or "certifi"'
 FILE_BY_CONTENT = (
     ' A file is named by what it holds: trust = { ca = "corp.pem" } or '
@@ -434,6 +438,10 @@ BAD_ENTRIES: dict[str, tuple[str, str]] = {
     "no reason for plaintext": (
         'plaintext = " "',
         "plaintext: this needs a reason in words, and is empty.",
+    ),
+    "channel_binding": (
+        'channel_binding = "tls"',
+        'channel_binding: expected one of "prefer", "require", "end-point", "never"; found "tls".',
     ),
     "no reason for legacy_ciphers": (
         'legacy_ciphers = ""',
@@ -916,7 +924,8 @@ LITERALS = [
     *('{ ca = "corp.pem" }', '{ certificate = "server.pem" }', f'{{ pin = "{PIN}" }}', "nan"),
 ]
 KEYS = [
-    *("trust", "pins", "minimum_version", "strict_x509", "legacy_ciphers", "auth", "plaintext"),
+    *("trust", "pins", "minimum_version", "strict_x509", "legacy_ciphers"),
+    *("channel_binding", "auth", "plaintext"),
     *("server_hostname", "ca", "certificate", "pin", "waive_expiry", "reason", "until", "default"),
     *("servers", "mechanisms", "password", '"a.example.org"', '"::1"', "x", '"x:1"', '""'),
 ]

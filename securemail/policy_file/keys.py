@@ -13,6 +13,7 @@ from ..errors import printable
 from ..hosts import Host
 from ..pins import Pin
 from ..policy import AuthPolicy, TLSPolicy
+from ..tls.binding import WANTED
 from ..trust.base import TrustStore
 from ..trust.ca import CATrust
 from ..trust.exact import ExactCertificate
@@ -76,6 +77,14 @@ def _version(value: object, at: Location) -> str:
     found = text(value, at)
     if found not in ("1.2", "1.3"):
         raise at.error(f'expected "1.2" or "1.3", found {_quoted(found)}.')
+    return found
+
+
+def _binding(value: object, at: Location) -> str:
+    found = text(value, at)
+    if found not in WANTED:
+        known = say_list(map(_quoted, WANTED))
+        raise at.error(f"expected one of {known}; found {_quoted(found)}.")
     return found
 
 
@@ -202,6 +211,7 @@ _TLS: dict[str, Reader] = {  # as TLSPolicy has them
     "minimum_version": _version,
     "strict_x509": boolean,
     "legacy_ciphers": reason,
+    "channel_binding": _binding,
 }
 _ANY_SERVER: dict[str, Reader] = {"auth": _auth}
 _ONE_SERVER: dict[str, Reader] = {

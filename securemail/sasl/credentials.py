@@ -6,32 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from ..errors import PolicyError
+from ..secret import Secret as Secret
 from ..values import Value
 
 _SMART_QUOTES = "\u2018\u2019\u201c\u201d"
 _LONGEST_TRACE = 255  # RFC 4505, 2
-
-
-class Secret:
-    """Something that no `repr`, message, log or traceback shows; `reveal()` is where it comes out.
-
-    A function that is handed a password rebinds the name to a `Secret` on its first line, so that
-    a traceback that shows local variables shows this.
-    """
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    def reveal(self) -> Any:
-        return self._value
-
-    def __repr__(self) -> str:
-        return "<secret>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not pickled")
 
 
 def encoded(secret: Secret, encoding: str) -> Secret:

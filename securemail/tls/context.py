@@ -133,9 +133,10 @@ def build_context(
     trust: TrustStore,
     pins: tuple[Pin, ...],
     warnings: tuple[Warning, ...] = (),
+    kind: type[PolicyContext] = PolicyContext,
 ) -> PolicyContext:
     """A new sealed context. Raises `PolicyError` where the store is empty or a setting fails."""
-    context: PolicyContext = PolicyContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = kind(ssl.PROTOCOL_TLS_CLIENT)
     before_trust(context, parameters)
     try:
         trust.prepare(context)

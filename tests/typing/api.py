@@ -49,6 +49,7 @@ policy = TLSPolicy(
     pins=(Pin("sha256/"), Pin.certificate("AB"), Pin.from_pem("server.pem")),
     strict_x509=True,
     legacy_ciphers="why",
+    channel_binding="require",
 )
 pinned: TLSPolicy = TLSPolicy(trust=ExactCertificate(pin="sha256/", acknowledge="why"))
 context: ssl.SSLContext = policy.ssl_context()
