@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from servers import cyrus
 from servers.aiosmtpd_server import AiosmtpdServer
 from servers.clients import strict_context
-from servers.dovecot import Dovecot
+from servers.dovecot import ALL_MECHANISMS, ALL_USERS, Dovecot, verifiers
+from servers.introspection import Introspection
 from servers.pki import PKI
 from servers.postfix import Postfix
 from servers.processes import open_folder, skipped_where_unavailable
@@ -59,6 +61,51 @@ def postfix(pki: PKI, dovecot: Dovecot) -> Iterator[Postfix]:
     with open_folder() as folder:
         with skipped_where_unavailable():
             server = Postfix(folder, pki["good"], dovecot)
+        with server:
+            yield server
+
+
+@pytest.fixture(scope="session")
+def introspection() -> Iterator[Introspection]:
+    """Who revokes a token in a test puts it back."""
+    with Introspection({f"token of {user}": user for user in ALL_USERS}) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def full_dovecot(pki: PKI, introspection: Introspection) -> Iterator[Dovecot]:
+    """With all mechanisms, and users for whom it has but a SCRAM verifier."""
+    with open_folder() as folder:
+        with skipped_where_unavailable():
+            server = Dovecot(
+                folder,
+                pki["good"],
+                mechanisms=ALL_MECHANISMS,
+                users=ALL_USERS,
+                stored=verifiers(),
+                introspection=introspection,
+                client_ca=pki.ca_pem,
+            )
+        with server:
+            yield server
+
+
+@pytest.fixture(scope="session")
+def full_postfix(pki: PKI, full_dovecot: Dovecot) -> Iterator[Postfix]:
+    """With the mechanisms of `full_dovecot`, less EXTERNAL, ANONYMOUS and APOP."""
+    with open_folder() as folder:
+        with skipped_where_unavailable():
+            server = Postfix(folder, pki["good"], full_dovecot)
+        with server:
+            yield server
+
+
+@pytest.fixture(scope="session")
+def cyrus_postfix(pki: PKI, full_dovecot: Dovecot) -> Iterator[Postfix]:
+    """With the mechanisms of Cyrus SASL, for the users of `full_dovecot`."""
+    with open_folder() as folder:
+        with skipped_where_unavailable():
+            server = Postfix(folder, pki["good"], full_dovecot, cyrus_mechanisms=cyrus.MECHANISMS)
         with server:
             yield server
 

@@ -1,7 +1,5 @@
 """A private Dovecot 2.3: IMAP and POP3 for the clients, SASL and delivery for Postfix."""
 
-import base64
-import grp
 import os
 import pwd
 import shutil
@@ -10,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from servers import dovecot_config, passwords, sign_ins
+from servers.dovecot_config import Options
+from servers.introspection import Introspection
 from servers.pki import Issued
 from servers.processes import (
     Daemon,
@@ -18,108 +19,37 @@ from servers.processes import (
     free_ports,
     require_program,
 )
+from servers.sign_ins import Begun, SignIn
 
 ADVICE = "Dovecot is not installed: apt-get install dovecot-imapd dovecot-pop3d dovecot-lmtpd"
 MECHANISMS = ("plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256")
+ALL_MECHANISMS = (
+    *MECHANISMS,
+    "digest-md5",
+    "apop",
+    "oauthbearer",
+    "xoauth2",
+    "external",
+    "anonymous",
+)
 USERS = {
     "alice": "correct horse battery staple",
     "bob": 'quote" backslash\\ percent% brace{3}',
     "user": "pässwörd",
     "jürgen": "grüße aus köln",
 }
+# For whom the server keeps but a verifier, with that many iterations.
+ITERATIONS = {"carol": 100_000, "dave": 4_096}
+ALL_USERS = USERS | {"carol": "a hundred thousand", "dave": "four thousand, and 96"}
 ATTEMPTS = 3
 
-TEMPLATE = """\
-instance_name = securemail-tests
-base_dir = {folder}/run
-state_dir = {folder}/state
-log_path = {folder}/dovecot.log
-log_timestamp = "%Y-%m-%d %H:%M:%S "
-auth_verbose = yes
-auth_debug = yes
-protocols = imap pop3 lmtp
-listen = {listen}
-{identities}
 
-ssl = yes
-ssl_cert = <{cert}
-ssl_key = <{key}
-ssl_min_protocol = {ssl_min_protocol}
-{ssl_cipher_list}
-
-auth_mechanisms = {mechanisms}
-auth_failure_delay = 0
-auth_username_chars =
-passdb {{
-  driver = passwd-file
-  args = scheme=PLAIN username_format=%n {folder}/users
-  auth_verbose = yes
-}}
-userdb {{
-  driver = static
-  args = uid={mail_user} gid={mail_group} home={folder}/mail/%n
-}}
-mail_location = maildir:~/Maildir
-first_valid_uid = 1
-mail_fsync = never
-
-service imap-login {{
-  inet_listener imap {{
-    port = {imap}
-  }}
-  inet_listener imaps {{
-    port = {imaps}
-    ssl = yes
-  }}
-{login_service}
-}}
-service pop3-login {{
-  inet_listener pop3 {{
-    port = {pop3}
-  }}
-  inet_listener pop3s {{
-    port = {pop3s}
-    ssl = yes
-  }}
-{login_service}
-}}
-service lmtp {{
-  unix_listener {lmtp_socket} {{
-    mode = 0666
-  }}
-}}
-service auth {{
-  unix_listener {auth_socket} {{
-    mode = 0666
-  }}
-}}
-# Without it, an address whose sign-ins fail waits longer each time, up to 17 seconds.
-service anvil {{
-  unix_listener anvil-auth-penalty {{
-    mode = 0
-  }}
-}}
-{settings}
-"""
-
-# An ordinary user cannot change to Dovecot's own users, nor into a chroot.
-AS_ORDINARY_USER = """\
-default_internal_user = {user}
-default_internal_group = {group}
-default_login_user = {user}
-service anvil {{
-  chroot =
-}}
-service stats {{
-  chroot =
-}}
-service imap-login {{
-  chroot =
-}}
-service pop3-login {{
-  chroot =
-}}
-"""
+def verifiers() -> dict[str, str]:
+    """What is stored of the users in ITERATIONS."""
+    return {
+        user: passwords.scram("sha256", ALL_USERS[user], count)
+        for user, count in ITERATIONS.items()
+    }
 
 
 class Dovecot:
@@ -146,22 +76,38 @@ class Dovecot:
         *,
         mechanisms: Sequence[str] = MECHANISMS,
         users: Mapping[str, str] = USERS,
+        stored: Mapping[str, str] | None = None,
+        introspection: Introspection | None = None,
+        client_ca: Path | None = None,
         ssl_min_protocol: str = "TLSv1.2",
         ssl_cipher_list: str = "",
         login_service: str = "",
         settings: str = "",
     ) -> None:
-        """`ssl_cipher_list` is for TLS 1.2; `login_service` are further settings of the login
+        """`mechanisms` may be any of ALL_MECHANISMS; SCRAM and the digests need the passwords as
+        they are, which is how those of `users` are stored. `stored` has the users for whom
+        something else is: a line of `passwords.scram`.
+
+        `introspection` is asked for the tokens of OAUTHBEARER and XOAUTH2. EXTERNAL signs in
+        whom the common name of a certificate of `client_ca` names, and ANONYMOUS "anonymous".
+
+        `ssl_cipher_list` is for TLS 1.2; `login_service` are further settings of the login
         services, such as "service_count = 0" for benchmarks, and `settings` those of the whole."""
         self._program = require_program("dovecot", ADVICE)
         self._require_modules()
         self._folder = folder
         self._certificate = certificate
-        self._mechanisms = tuple(mechanisms)
-        self._ssl_min_protocol = ssl_min_protocol
-        self._ssl_cipher_list = ssl_cipher_list
-        self._login_service = login_service
-        self._settings = settings
+        self._options = Options(
+            mechanisms=tuple(mechanisms),
+            users=dict(users),
+            stored=dict(stored or {}),
+            introspection=introspection,
+            client_ca=client_ca,
+            ssl_min_protocol=ssl_min_protocol,
+            ssl_cipher_list=ssl_cipher_list,
+            login_service=login_service,
+            settings=settings,
+        )
         self._daemon: Daemon | None = None
         self.users = dict(users)
         self.ports: dict[str, int] = {}
@@ -211,6 +157,18 @@ class Dovecot:
         path = self._folder / "dovecot.log"
         return path.read_text("utf-8", "replace") if path.exists() else ""
 
+    def sign_ins_of(self, user: str) -> list[SignIn]:
+        """All that were answered, accepted or not, also those that Postfix asked about."""
+        return sign_ins.ended(self._log_up_to_now(), user)
+
+    def sign_ins_begun(self) -> list[Begun]:
+        """All, of any user, also those that came to no end."""
+        return sign_ins.begun(self._log_up_to_now())
+
+    def _log_up_to_now(self) -> str:
+        sign_ins.wait(self.auth_socket, self._options.mechanisms[0], self.log)
+        return self.log()
+
     def mail_of(self, user: str) -> list[bytes]:
         """What has come into the user's inbox and has not been seen by any client."""
         new = self._folder / "mail" / user / "Maildir" / "new"
@@ -224,51 +182,25 @@ class Dovecot:
         hosts = (self.host, self.remote_host)
         names = ("imap", "imaps", "pop3", "pop3s")
         self.ports = dict(zip(names, free_ports(len(names), hosts), strict=True))
-        self._write_files()
-        config = self._folder / "dovecot.conf"
-        self._daemon = Daemon(
-            [self._program, "-F", "-c", str(config)], self._folder / "dovecot.log"
-        )
+        config = self._write_files()
+        command = [self._program, "-F", "-c", str(config)]
+        self._daemon = Daemon(command, self._folder / "dovecot.log")
         self._daemon.wait_until_ready(
             greeting=[(host, self.ports[name]) for host in hosts for name in ("imap", "pop3")],
             silent=[(host, self.ports[name]) for host in hosts for name in ("imaps", "pop3s")],
         )
 
-    def _write_files(self) -> None:
-        mail = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+    def _write_files(self) -> Path:
+        mail_user = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
         mail_folder = self._folder / "mail"
         mail_folder.mkdir(exist_ok=True)
-        os.chown(mail_folder, mail.pw_uid, mail.pw_gid)
-        users = self._folder / "users"
-        users.write_text("".join(map(_user_line, self.users.items())), "utf-8")
-        users.chmod(0o644)  # Dovecot's auth service reads it as a user of its own
-        ciphers = f"ssl_cipher_list = {self._ssl_cipher_list}" if self._ssl_cipher_list else ""
-        config = TEMPLATE.format(
-            folder=self._folder,
+        os.chown(mail_folder, mail_user.pw_uid, mail_user.pw_gid)
+        return dovecot_config.write(
+            self._folder,
+            self._options,
             listen=f"{self.host}, {self.remote_host}",
-            identities="" if os.geteuid() == 0 else _as_ordinary_user(),
+            ports=self.ports,
             cert=self._certificate.cert,
             key=self._certificate.key,
-            ssl_min_protocol=self._ssl_min_protocol,
-            ssl_cipher_list=ciphers,
-            mechanisms=" ".join(self._mechanisms),
-            mail_user=mail.pw_uid,
-            mail_group=mail.pw_gid,
-            login_service=self._login_service,
-            settings=self._settings,
-            lmtp_socket=self.lmtp_socket,
-            auth_socket=self.auth_socket,
-            **self.ports,
+            mail_user=mail_user,
         )
-        (self._folder / "dovecot.conf").write_text(config, "utf-8")
-
-
-def _user_line(entry: tuple[str, str]) -> str:
-    """One line of a passwd-file; base64, since a password may hold its separators."""
-    user, password = entry
-    return f"{user}:{{PLAIN.b64}}{base64.b64encode(password.encode()).decode('ascii')}\n"
-
-
-def _as_ordinary_user() -> str:
-    user = pwd.getpwuid(os.geteuid()).pw_name
-    return AS_ORDINARY_USER.format(user=user, group=grp.getgrgid(os.getegid()).gr_name)

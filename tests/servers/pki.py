@@ -113,6 +113,16 @@ class PKI:
         """The root of `ca_not_critical`."""
         return self._write("ca-not-critical.pem", pem(self._workshop.root_not_critical.leaf))
 
+    def client_certificate(self, user: str) -> Path:
+        """A client's certificate by the root of `ca_pem`, whose common name is the user, and its
+        key, in one file."""
+        path = self._folder / f"client-{user}.pem"
+        if not path.exists():
+            issued = self._workshop.root.issue_cert(common_name=user)
+            path.touch(0o600)
+            path.write_bytes(issued.private_key_and_cert_chain_pem.bytes())
+        return path
+
     def __getitem__(self, name: str) -> Issued:
         if name not in self._issued:
             self._issued[name] = self._issue(name)

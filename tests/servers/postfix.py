@@ -3,9 +3,11 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from servers import cyrus
 from servers.dovecot import Dovecot
 from servers.pki import Issued
 from servers.processes import (
@@ -15,6 +17,7 @@ from servers.processes import (
     free_ports,
     require_program,
 )
+from servers.sign_ins import Begun, SignIn
 
 ADVICE = "Postfix is not installed: apt-get install postfix"
 ATTEMPTS = 3
@@ -51,14 +54,18 @@ smtpd_tls_mandatory_ciphers = medium
 smtpd_tls_loglevel = 1
 smtpd_tls_auth_only = yes
 smtpd_sasl_auth_enable = yes
-smtpd_sasl_type = dovecot
-smtpd_sasl_path = {auth_socket}
+{sasl}
 smtpd_sasl_security_options = noanonymous
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
 smtpd_recipient_restrictions = permit_sasl_authenticated, reject
 smtpd_error_sleep_time = 0
 smtpd_client_connection_count_limit = 0
 in_flow_delay = 0
+"""
+
+BY_DOVECOT = """\
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = {auth_socket}
 """
 
 MASTER_CF = """\
@@ -88,9 +95,10 @@ class Postfix:
             smtplib.SMTP_SSL(postfix.host, postfix.ports["submissions"], context=context)
 
     `dovecot` checks the passwords and keeps the mail: what is sent to alice@example.org is in the
-    mailbox of alice. It takes mail from nobody who has not signed in, offers AUTH after TLS only,
-    and asks no name server anything. It has to be started by root; `folder` and what it lies in
-    must be open to Postfix's own user (mode 711).
+    mailbox of alice. With `cyrus_mechanisms`, such as `cyrus.MECHANISMS`, Cyrus SASL checks the
+    passwords instead, of the same users. It takes mail from nobody who has not signed in, offers
+    AUTH after TLS only, and asks no name server anything. It has to be started by root; `folder`
+    and what it lies in must be open to Postfix's own user (mode 711).
     """
 
     host = "127.0.0.1"
@@ -102,14 +110,18 @@ class Postfix:
         dovecot: Dovecot,
         *,
         tls_protocols: str = ">=TLSv1.2",
+        cyrus_mechanisms: Sequence[str] = (),
     ) -> None:
         self._postfix = require_program("postfix", ADVICE)
         if os.geteuid() != 0:
             raise ServerUnavailable("Postfix can be started by root only")
+        if cyrus_mechanisms:
+            cyrus.require_plugins()
         self._folder = folder
         self._certificate = certificate
         self._dovecot = dovecot
         self._tls_protocols = tls_protocols
+        self._cyrus_mechanisms = tuple(cyrus_mechanisms)
         self._daemon: Daemon | None = None
         self.ports: dict[str, int] = {}
 
@@ -146,6 +158,26 @@ class Postfix:
         path = self._folder / "mail.log"
         return path.read_text("utf-8", "replace") if path.exists() else ""
 
+    @property
+    def users(self) -> dict[str, str]:
+        return self._dovecot.users
+
+    def sign_ins_of(self, user: str) -> list[SignIn]:
+        """All that were answered, accepted or not."""
+        if self._cyrus_mechanisms:
+            return cyrus.ended(self._log_up_to_now(), user)
+        return [found for found in self._dovecot.sign_ins_of(user) if found.service == "smtp"]
+
+    def sign_ins_begun(self) -> list[Begun]:
+        """All, of any user, also those that came to no end."""
+        if self._cyrus_mechanisms:
+            return cyrus.begun(self._log_up_to_now())
+        return [found for found in self._dovecot.sign_ins_begun() if found.service == "smtp"]
+
+    def _log_up_to_now(self) -> str:
+        cyrus.wait((self.host, self.ports["submission"]), self.log)
+        return self.log()
+
     def _start(self) -> None:
         ports = free_ports(2, [self.host])
         self.ports = dict(zip(("submission", "submissions"), ports, strict=True))
@@ -168,11 +200,17 @@ class Postfix:
             cert=self._certificate.cert,
             key=self._certificate.key,
             tls_protocols=self._tls_protocols,
-            auth_socket=self._dovecot.auth_socket,
+            sasl=self._sasl(),
             lmtp_socket=self._dovecot.lmtp_socket,
         )
         (config / "main.cf").write_text(main, "utf-8")
         (config / "master.cf").write_text(MASTER_CF.format(**self.ports), "utf-8")
+
+    def _sasl(self) -> str:
+        if not self._cyrus_mechanisms:
+            return BY_DOVECOT.format(auth_socket=self._dovecot.auth_socket)
+        owner = self._setting("mail_owner")
+        return cyrus.write(self._folder, self._cyrus_mechanisms, self._dovecot.users, owner)
 
     def _run(self, command: str) -> None:
         done = subprocess.run(
