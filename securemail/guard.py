@@ -97,6 +97,10 @@ class Guarded(SigningIn):
 
     # -- a sign-in that the caller spells himself: held back and reported like our own
 
+    @property
+    def _is_signing_in(self) -> bool:
+        return self._hushed is not None or bool(self._spelled)
+
     def _begin_spelled(self, command: str) -> str:
         """A line of it goes out; what may be shown of that."""
         self._sent = "the password"

@@ -60,7 +60,10 @@ class SigningIn(Travel):
 
     _AUTH_FAILED: ClassVar[type[AuthenticationFailed]]  # also the standard module's error
 
+    _CHALLENGE: ClassVar[bytes]  # how a line begins that asks for more
+
     _auth_report: AuthReport | None = None
+    _hushed: Secret | None = None  # during an attempt: what the server may not be quoted with
 
     def _offer(self) -> Offer:
         """What the server takes, as it said over TLS."""
@@ -146,8 +149,9 @@ class SigningIn(Travel):
         """One attempt by the way `name`; a success, or an error. `credentials`: None where only a
         callable of the caller's has them."""
         self._require_fresh(name)
-        with self._excepting(name), self._during_sign_in():
-            reply = talk().without(getattr(credentials, "secrets", ()))
+        secrets = Secret(getattr(credentials, "secrets", ()))
+        with self._excepting(name), self._during_sign_in(), self._hushing(secrets):
+            reply = talk().without(secrets.reveal())
         if reply.kind != "success":
             raise self._declined_by_server(name, reply, credentials, mechanism)
         return reply
@@ -160,6 +164,23 @@ class SigningIn(Travel):
             channel_binding=binding.type if isinstance(binding, Binding) else None,
             in_clear=self._in_clear,
         )
+
+    # -- what debug output shows of the server's words meanwhile
+
+    @contextmanager
+    def _hushing(self, secrets: Secret) -> Iterator[None]:
+        self._hushed = secrets
+        try:
+            yield
+        finally:
+            self._hushed = None
+
+    def _quotable(self, line: bytes) -> bytes:
+        """What may be shown of a server's line. SCRAM's challenges together are enough to guess
+        the password from, and a server may repeat what it was sent."""
+        if line.startswith(self._CHALLENGE):
+            return self._CHALLENGE + b"<challenge>"
+        return hide(line, self._hushed.reveal()) if self._hushed is not None else line
 
     # -- the dialogue
 

@@ -69,7 +69,7 @@ class Travel(Trouble):
     def _clear_reason(self, name: str) -> str | None:
         """The policy's reason for signing in by this way where there is no TLS at all; None over
         TLS, and where it has none."""
-        if isinstance(self.sock, ssl.SSLSocket) or isinstance(self._current_channel(), Verified):
+        if self.sock is None or isinstance(self.sock, ssl.SSLSocket):
             return None
         if name == APOP:
             return self._auth.apop_in_clear
@@ -78,6 +78,7 @@ class Travel(Trouble):
 
     def _line(self) -> Line:
         """For the choice. Raises `CredentialsRefused` where nothing may be sent at all."""
+        self._raise_ended()
         in_clear = frozenset(n for n in (*IN_CLEAR, APOP) if self._clear_reason(n) is not None)
         self._require_fresh(next(iter(in_clear), ""))
         if in_clear:

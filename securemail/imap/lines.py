@@ -38,6 +38,7 @@ class IMAP4Lines(Upgrading):
         secret=frozenset({"LOGIN", "AUTHENTICATE"}),
         neutral=frozenset({"CAPABILITY", "STARTTLS", "NOOP", "LOGOUT", "ID"}),
     )
+    _CHALLENGE = b"+ "
     _VIOLATION = IMAP4ProtocolViolation
     _AUTH_FAILED = IMAP4AuthenticationFailed
     _LOST = IMAP4ConnectionLost
@@ -180,6 +181,8 @@ class IMAP4Lines(Upgrading):
     def readline(self) -> bytes:
         """A line of a response, with its end."""
         line = self._read_line()
+        if __debug__ and self._is_signing_in:
+            self._show(line)
         if not line.endswith(_BRACES):  # nearly all
             return line
         if (announced := _LITERAL.search(line)) and not self._fits(announced["size"]):
@@ -191,6 +194,24 @@ class IMAP4Lines(Upgrading):
                 )
             )
         return line
+
+    if __debug__:  # as the standard module has them
+
+        def _mesg(self, s: str, secs: Any = None) -> None:
+            """During a sign-in what the server says is shown by `_show`, as far as it may be."""
+            if s.startswith(">") or not self._is_signing_in:
+                STANDARD._mesg(self, s, secs)
+
+        def _log(self, line: str) -> None:
+            if line.startswith(">") or not self._is_signing_in:
+                STANDARD._log(self, line)
+
+        def _show(self, line: bytes) -> None:
+            text = f"< {self._quotable(line.rstrip(CRLF))!r}"
+            if self.debug >= 4:
+                STANDARD._mesg(self, text)
+            else:
+                STANDARD._log(self, text)
 
     def _fits(self, digits: bytes) -> bool:
         # By length first: int() refuses thousands of digits, with an error of its own.

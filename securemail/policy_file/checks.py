@@ -122,7 +122,7 @@ def boolean(value: object, at: Location) -> bool:
 
 
 def a_number(value: object, at: Location) -> float:
-    found: float = value if type(value) is float else of_kind(value, at, int)  # type: ignore[assignment]
+    found: float = value if type(value) is float else of_kind(value, at, int)
     return found
 
 

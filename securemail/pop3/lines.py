@@ -33,6 +33,7 @@ class POP3Lines(Upgrading):
         secret=frozenset({"USER", "PASS", "APOP", "RPOP", "AUTH"}),
         neutral=frozenset({"CAPA", "STLS", "NOOP", "QUIT", "UTF8", "LANG"}),
     )
+    _CHALLENGE = b"+ "
     _VIOLATION = POP3ProtocolViolation
     _AUTH_FAILED = POP3AuthenticationFailed
     _LOST = POP3ConnectionLost
@@ -83,7 +84,8 @@ class POP3Lines(Upgrading):
         """A line without its end, and its octets with it."""
         line = self._read_line()
         if self._debugging > 1:
-            print("*get*", repr(line))  # noqa: T201 - as the standard module does
+            shown = self._quotable(line) if self._is_signing_in else line
+            print("*get*", repr(shown))  # noqa: T201 - as the standard module does
         return _without_end(line), len(line)
 
     def _getresp(self) -> bytes:
@@ -98,7 +100,8 @@ class POP3Lines(Upgrading):
                 )
             )
         if self._debugging > 1:
-            print("*resp*", repr(answer))  # noqa: T201 - as the standard module does
+            shown = self._quotable(answer) if self._is_signing_in else answer
+            print("*resp*", repr(shown))  # noqa: T201 - as the standard module does
         self._spelled_is_answered(_kind_of(answer), answer)
         if not answer.startswith(b"+"):
             raise poplib.error_proto(answer)

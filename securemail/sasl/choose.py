@@ -91,7 +91,7 @@ def choose_mechanism(
         if not why:
             return way
         passed.append(PassedOver(_say(way), why))
-    raise _refused(credentials, offer, tuple(passed), wanted, where)
+    raise _refused(credentials, offer, tuple(passed), line, where)
 
 
 def name_of(way: Any) -> str:
@@ -157,7 +157,7 @@ def _refused(
     credentials: object,
     offer: Offer,
     passed: tuple[PassedOver, ...],
-    wanted: Wanted,
+    line: Line,
     where: dict[str, Any],
 ) -> CredentialsRefused:
     return CredentialsRefused(
@@ -167,7 +167,7 @@ def _refused(
         code="no-mechanism",
         reasons=passed,
         **{"credentials_sent": False, **where},
-        hint=_hint(credentials, offer, passed, wanted),
+        hint=_hint(credentials, offer, passed, line),
     )
 
 
@@ -180,10 +180,20 @@ def _said(offer: Offer, passed: Iterable[PassedOver]) -> Iterator[str]:
     offered = ", ".join(map(printable, offer.mechanisms)) or "none"
     wanted = ", ".join(one.way for one in passed if " " not in one.way) or "none of them"
     yield f"SASL mechanisms offered: {offered}; wanted: {wanted}"
-    yield from (str(one) for one in passed if one.why != "not offered")
+    by_reason: dict[str, list[str]] = {}
+    for one in passed:
+        by_reason.setdefault(one.why, []).append(one.way)
+    for why, ways in by_reason.items():
+        if why != "not offered":
+            yield f"{', '.join(ways)}: {why}"
 
 
-def _hint(credentials: object, offer: Offer, passed: Iterable[PassedOver], wanted: Wanted) -> str:
+def _hint(credentials: object, offer: Offer, passed: Iterable[PassedOver], line: Line) -> str:
+    if line.must_bind:
+        return (
+            "It takes a SCRAM mechanism with -PLUS, which the server's administrator can enable; "
+            'channel_binding="prefer" does without.'
+        )
     tried = {one.way for one in passed}
     others = [name for name in alternatives(credentials, offer, "") if name not in tried]
     if others:

@@ -30,6 +30,7 @@ class SMTPLines(Upgrading):
         secret=frozenset({"AUTH"}),
         neutral=frozenset({"EHLO", "HELO", "LHLO", "STARTTLS", "NOOP", "RSET", "HELP", "QUIT"}),
     )
+    _CHALLENGE = b"334 "
     _VIOLATION = SMTPProtocolViolation
     _AUTH_FAILED = SMTPAuthenticationFailed
     _LOST = SMTPConnectionLost
@@ -100,6 +101,11 @@ class SMTPLines(Upgrading):
 
     # -- reading
 
+    def _print_debug(self, *args: Any) -> None:
+        """During a sign-in what the server says is shown by us, as far as it may be."""
+        if not (self._is_signing_in and str(args[0]).startswith("reply:")):
+            STANDARD._print_debug(self, *args)
+
     def getreply(self) -> tuple[int, bytes]:
         """The code and the words of a reply (RFC 5321, 4.2)."""
         self._raise_ended()
@@ -113,6 +119,9 @@ class SMTPLines(Upgrading):
         except smtplib.SMTPResponseException as error:  # a line over the standard module's bound
             raise self._close_for(self._not_spoken(error)) from error
         code, words = reply
+        if self.debuglevel > 0 and self._is_signing_in:
+            shown = self._quotable(b"%d %s" % (code, words))
+            STANDARD._print_debug(self, "reply:", repr(shown))
         if not 200 <= code < 600:  # RFC 5321, 4.2
             wrong = smtplib.SMTPResponseException(code, words)
             raise self._close_for(self._not_spoken(wrong))
