@@ -89,6 +89,8 @@ class Scram:
         expected, self._expected = self._expected, None
         if not message:
             raise Unproved("said success without proving that it knows the password")
+        if not message.startswith((b"v=", b"e=")):  # a word of its success, perhaps
+            raise Unproved("gave no proof that it knows the password")
         found = attributes(message)
         if server_error(found):
             return self._refused(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import printable
 from ..values import Value
 from .encoding import decode
-from .mechanism import Broken, Unproved
+from .mechanism import Broken
 
 _DEFINED = frozenset("anmrcsipve")  # attributes that have their place, and are no extension
 _LONGEST_NONCE = 1024  # characters: it goes back to the server in a line of ours
@@ -57,9 +57,7 @@ def read_first(found: Attributes, ours: str) -> ServerFirst:
 
 
 def read_final(found: Attributes) -> str:
-    """The server's signature, still base64. Raises `Unproved`, `Broken`."""
-    if found[0][0] != "v":
-        raise Unproved("sent no proof that it knows the password")
+    """The server's signature, still base64. Raises `Broken`."""
     _require_order(found, "v")
     return found[0][1]
 
