@@ -12,6 +12,23 @@ _LONGEST_NONCE = 1024  # characters: it goes back to the server in a line of our
 _LONGEST_SALT = 1024  # octets; the RFCs name no bound, 16 to 64 are usual
 _MOST_DIGITS = 15
 
+# RFC 5802, 7: what `e=` may say. Anything else could be made of our words.
+KNOWN_ERRORS = frozenset(
+    {
+        "invalid-encoding",
+        "extensions-not-supported",
+        "invalid-proof",
+        "channel-bindings-dont-match",
+        "server-does-support-channel-binding",
+        "channel-binding-not-supported",
+        "unsupported-channel-binding-type",
+        "unknown-user",
+        "invalid-username-encoding",
+        "no-resources",
+        "other-error",
+    }
+)
+
 Attributes = list[tuple[str, str]]
 
 
