@@ -48,7 +48,6 @@ class IMAP4Lines(Upgrading):
     untagged_responses: dict[str, list[Any]]
     _new_tag: Callable[[], bytes]
     _get_response: Callable[[], Any]
-    _mesg: Callable[[str], None]
     continuation_response: bytes
     literal: Any
     state: str

@@ -47,13 +47,14 @@ class Exchange:
     def command(self) -> Secret:
         """The first line, without its end."""
         plain = f"{self._dialect.command} {self._mechanism.name}".encode()
-        response = self._mechanism.start()
-        if response is None:
+        response = Secret(self._mechanism.start())
+        if response.reveal() is None:
             return Secret(plain)
-        encoded = encode(response) or self._dialect.empty
-        if self._initial and len(plain) + 1 + len(encoded) + 2 <= self._dialect.longest:
-            return Secret(plain + b" " + encoded)
-        self._held = Secret(encode(response))
+        encoded = Secret(encode(response.reveal()))
+        line = Secret(plain + b" " + (encoded.reveal() or self._dialect.empty))
+        if self._initial and len(line.reveal()) + 2 <= self._dialect.longest:
+            return line
+        self._held = encoded
         return Secret(plain)
 
     def respond(self, challenge: bytes) -> Secret:
@@ -67,10 +68,10 @@ class Exchange:
             # Its turn to ask for the initial response; servers put any text there.
             held, self._held = self._held, None
             return held
-        response = self._mechanism.answer(_decode(challenge))
-        if response is None:
+        response = Secret(self._mechanism.answer(_decode(challenge)))
+        if response.reveal() is None:
             raise Broken(f"went on asking after {self._mechanism.name} was done")
-        return Secret(encode(response))
+        return Secret(encode(response.reveal()))
 
     def finish(self, words: bytes) -> None:
         """The server said success, in these `words`: believed only when the mechanism is done.

@@ -21,6 +21,7 @@ from .gs2 import saslname
 from .mechanism import Broken, Refusal, Terms, Unproved, Unusable
 from .prep import saslprep
 from .scram_words import (
+    KNOWN_ERRORS,
     Attributes,
     ServerFirst,
     attributes,
@@ -89,6 +90,8 @@ class Scram:
         expected, self._expected = self._expected, None
         if not message:
             raise Unproved("said success without proving that it knows the password")
+        if not message.startswith((b"v=", b"e=")):  # a word of its success, perhaps
+            raise Unproved("gave no proof that it knows the password")
         found = attributes(message)
         if server_error(found):
             return self._refused(found)
@@ -100,8 +103,10 @@ class Scram:
         return b""
 
     def _refused(self, found: Attributes) -> bytes:
-        said = hide(server_error(found).encode(), self._credentials.secrets)
-        self.refusal = Refusal(printable(said))
+        said = server_error(found)
+        if said not in KNOWN_ERRORS:
+            said = printable(hide(said.encode(), self._credentials.secrets))
+        self.refusal = Refusal(said)
         return b""
 
     def _binding(self) -> bytes:

@@ -39,7 +39,6 @@ class SMTPLines(Upgrading):
     debuglevel: int
     command_encoding: str
     close: Callable[[], None]
-    _print_debug: Callable[..., None]
 
     # What is sent next: a command; or mail, once the server has answered DATA by 354.
     _mail: str = "no"

@@ -10,22 +10,18 @@ import pickle
 import poplib
 import smtplib
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import securemail
 from securemail import IMAP4_SSL, POP3_SSL, SMTP_SSL, SecureMailError
 from servers.leaks import leaks
 from servers.recording import Record, RecordingServer
+from servers.shown import shown_of as shown_of
 
 USER = "user"
 PASSWORD = "Tr0ub4dor and 3 horses"
-
-_PACKAGE = str(Path(securemail.__file__).parent) + os.sep
 
 
 @dataclass(frozen=True)
@@ -121,26 +117,6 @@ def assert_nothing_said(records: list[Record], secret: str = PASSWORD) -> None:
     for record in records:
         assert record.received_tls == b""
         assert leaks(record.everything, secret) == []
-
-
-def shown_of(error: BaseException, within: str = _PACKAGE) -> bytes:
-    """All that a program may print, log or store of an error: its texts, its attributes, its
-    pickle, and its traceback with the local variables of the library's own frames, or of those
-    of other files `within` a folder."""
-    parts = [repr(error), str(error), repr(error.args), repr(vars(error))]
-    described = traceback.TracebackException.from_exception(error, capture_locals=True)
-    seen: set[int] = set()
-    queue = [described]
-    while queue:
-        one = queue.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        parts.append(str(one))
-        frames = [frame for frame in one.stack if frame.filename.startswith(within)]
-        parts += [f"{frame.name} {frame.line} {frame.locals}" for frame in frames]
-        queue += [other for other in (one.__cause__, one.__context__) if other is not None]
-    return "\n".join(parts).encode("utf-8", "backslashreplace") + pickle.dumps(error)
 
 
 def assert_survives_pickling(error: SecureMailError) -> None:
