@@ -192,3 +192,17 @@ def given_up(connection: socket.socket, how: str) -> Exchange:
     else:
         connection.shutdown(socket.SHUT_RDWR)
     raise GivenUp
+
+
+@real_server
+@pytest.mark.parametrize("place", [*FULL[:2], CYRUS, "dovecot24 imap"], indirect=True)
+def test_a_log_that_lags_behind_is_waited_for(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up_to_date = place.server.log
+    stale = [up_to_date()] * 5
+    with place.logging("alice", "SCRAM-SHA-256", True):
+        exchange = exchanges.BY_PASSWORD["SCRAM-SHA-256"]("alice", place.server.users["alice"])
+        assert place.sign_in("SCRAM-SHA-256", exchange)
+        monkeypatch.setattr(place.server, "log", lambda: stale.pop() if stale else up_to_date())
+    assert not stale
