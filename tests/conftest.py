@@ -16,8 +16,10 @@ from servers import cyrus
 from servers.aiosmtpd_server import AiosmtpdServer
 from servers.clients import strict_context
 from servers.dovecot import ALL_MECHANISMS, ALL_USERS, Dovecot, verifiers
+from servers.dovecot24 import Dovecot24, running
 from servers.introspection import Introspection
 from servers.pki import PKI
+from servers.places import Place
 from servers.postfix import Postfix
 from servers.processes import open_folder, skipped_where_unavailable
 from servers.recording import RecordingServer, Script
@@ -108,6 +110,20 @@ def cyrus_postfix(pki: PKI, full_dovecot: Dovecot) -> Iterator[Postfix]:
             server = Postfix(folder, pki["good"], full_dovecot, cyrus_mechanisms=cyrus.MECHANISMS)
         with server:
             yield server
+
+
+@pytest.fixture(scope="session")
+def dovecot24(pki: PKI) -> Iterator[Dovecot24]:
+    """With the users of `full_dovecot`."""
+    with running(pki["good"], users=ALL_USERS, stored=verifiers()) as server:
+        yield server
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest, client_context: ssl.SSLContext) -> Place:
+    """By the name of a server's fixture, and a protocol: "full_dovecot imap"."""
+    server, protocol = request.param.split()
+    return Place(request.getfixturevalue(server), protocol, client_context)
 
 
 @pytest.fixture(scope="session")

@@ -5,25 +5,19 @@ is read from its log, and not the library.
 """
 
 import contextlib
-import imaplib
 import poplib
-import smtplib
 import socket
 import ssl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 
 import pytest
 
 from servers import cyrus, exchanges, passwords
 from servers.clients import strict_context
 from servers.dovecot import ITERATIONS, Dovecot
-from servers.exchanges import Client, Exchange, sign_in
+from servers.exchanges import Exchange, sign_in
 from servers.introspection import Introspection
 from servers.pki import PKI
-from servers.postfix import Postfix
-from servers.sign_ins import Begun, SignIn
+from servers.places import Place
 
 real_server = pytest.mark.real_server
 
@@ -36,80 +30,6 @@ DOVECOT_PASSWORDS = (
     "SCRAM-SHA-256",
 )
 TOKENS = ("OAUTHBEARER", "XOAUTH2")
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where one can sign in: a server, and a protocol that it speaks with TLS from the start."""
-
-    server: Dovecot | Postfix
-    protocol: str
-    context: ssl.SSLContext
-
-    @contextmanager
-    def connected(self, context: ssl.SSLContext | None = None) -> Iterator[Client]:
-        with CONNECTED[self.protocol](self.server, context or self.context) as client:
-            yield client
-
-    def sign_in(self, mechanism: str, exchange: Exchange, **connect: ssl.SSLContext) -> bool:
-        with self.connected(**connect) as client:
-            return sign_in(client, mechanism, exchange)
-
-    @contextmanager
-    def logging(self, user: str, mechanism: str, *accepted: bool) -> Iterator[None]:
-        """What is done inside is exactly that in the server's log."""
-        begun, ended = len(self.server.sign_ins_begun()), len(self.server.sign_ins_of(user))
-        yield
-        new = self.server.sign_ins_of(user)[ended:]
-        assert new == [SignIn(self.protocol, mechanism, one) for one in accepted]
-        assert self.server.sign_ins_begun()[begun:] == [Begun(self.protocol, mechanism)] * len(new)
-
-
-@contextmanager
-def connected_imap(server: Dovecot, context: ssl.SSLContext) -> Iterator[Client]:
-    port = server.ports["imaps"]
-    client = imaplib.IMAP4_SSL(server.host, port, ssl_context=context, timeout=20)
-    try:
-        yield client
-        client.logout()
-    finally:
-        with contextlib.suppress(OSError):  # the standard IMAP4 does not like it twice
-            client.shutdown()
-
-
-@contextmanager
-def connected_pop3(server: Dovecot, context: ssl.SSLContext) -> Iterator[Client]:
-    client = poplib.POP3_SSL(server.host, server.ports["pop3s"], context=context, timeout=20)
-    try:
-        yield client
-        client.quit()
-    finally:
-        client.close()
-
-
-@contextmanager
-def connected_smtp(server: Postfix, context: ssl.SSLContext) -> Iterator[Client]:
-    port = server.ports["submissions"]
-    client = smtplib.SMTP_SSL(server.host, port, context=context, timeout=20)
-    try:
-        yield client
-        client.quit()
-    finally:
-        client.close()
-
-
-CONNECTED: dict[str, Callable[..., contextlib.AbstractContextManager[Client]]] = {
-    "imap": connected_imap,
-    "pop3": connected_pop3,
-    "smtp": connected_smtp,
-}
-
-
-@pytest.fixture
-def place(request: pytest.FixtureRequest, client_context: ssl.SSLContext) -> Place:
-    """By the name of a server's fixture, and a protocol."""
-    server, protocol = request.param.split()
-    return Place(request.getfixturevalue(server), protocol, client_context)
 
 
 FULL = ("full_dovecot imap", "full_dovecot pop3", "full_postfix smtp")
@@ -272,3 +192,17 @@ def given_up(connection: socket.socket, how: str) -> Exchange:
     else:
         connection.shutdown(socket.SHUT_RDWR)
     raise GivenUp
+
+
+@real_server
+@pytest.mark.parametrize("place", [*FULL[:2], CYRUS, "dovecot24 imap"], indirect=True)
+def test_a_log_that_lags_behind_is_waited_for(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up_to_date = place.server.log
+    stale = [up_to_date()] * 5
+    with place.logging("alice", "SCRAM-SHA-256", True):
+        exchange = exchanges.BY_PASSWORD["SCRAM-SHA-256"]("alice", place.server.users["alice"])
+        assert place.sign_in("SCRAM-SHA-256", exchange)
+        monkeypatch.setattr(place.server, "log", lambda: stale.pop() if stale else up_to_date())
+    assert not stale

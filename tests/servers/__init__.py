@@ -2,12 +2,14 @@
 
 `pki`               good, bad and odd certificates, made on demand
 `dovecot`           a private Dovecot: IMAP and POP3, and SASL and delivery for Postfix
+`dovecot24`         a private Dovecot 2.4, for channel binding; `dovecot24-setup` brings it here
 `postfix`           a private Postfix: submission with STARTTLS and with TLS from the start
 `cyrus`             Cyrus SASL inside of it, in the place of Dovecot's
 `introspection`     says which OAuth tokens are good, to servers that ask
 `passwords`         SCRAM verifiers as servers store them
 `sign_ins`          which sign-ins a server has logged
 `exchanges`         the client's side of SASL mechanisms, by others
+`places`            where one can sign in, as clients of the standard library do
 `aiosmtpd_server`   a submission server inside the test process, for where Postfix is not
 `recording`         a server that plays a script, however rude, and keeps every byte it was sent
 `scripts`           the scripts for it: polite servers that accept any password, and rude ones

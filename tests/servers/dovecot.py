@@ -93,8 +93,7 @@ class Dovecot:
 
         `ssl_cipher_list` is for TLS 1.2; `login_service` are further settings of the login
         services, such as "service_count = 0" for benchmarks, and `settings` those of the whole."""
-        self._program = require_program("dovecot", ADVICE)
-        self._require_modules()
+        self._program = self._require()
         self._folder = folder
         self._certificate = certificate
         self._options = Options(
@@ -114,15 +113,18 @@ class Dovecot:
         self.auth_socket = folder / "auth"
         self.lmtp_socket = folder / "lmtp"
 
-    def _require_modules(self) -> None:
+    def _require(self) -> str:
+        """The program to start."""
+        program = require_program("dovecot", ADVICE)
         version = subprocess.run(
-            [self._program, "--version"], capture_output=True, text=True, check=True, timeout=30
+            [program, "--version"], capture_output=True, text=True, check=True, timeout=30
         ).stdout
         if not version.startswith("2.3."):
             raise ServerUnavailable(f"Dovecot 2.3 is needed, not {version.strip()}")
         libraries = Path("/usr/lib/dovecot")
         if not all((libraries / name).exists() for name in ("imap", "pop3", "lmtp")):
             raise ServerUnavailable(ADVICE)
+        return program
 
     def __enter__(self) -> "Dovecot":
         self.start()
@@ -182,8 +184,7 @@ class Dovecot:
         hosts = (self.host, self.remote_host)
         names = ("imap", "imaps", "pop3", "pop3s")
         self.ports = dict(zip(names, free_ports(len(names), hosts), strict=True))
-        config = self._write_files()
-        command = [self._program, "-F", "-c", str(config)]
+        command = self._command(self._write_files())
         self._daemon = Daemon(command, self._folder / "dovecot.log")
         self._daemon.wait_until_ready(
             greeting=[(host, self.ports[name]) for host in hosts for name in ("imap", "pop3")],
@@ -195,6 +196,12 @@ class Dovecot:
         mail_folder = self._folder / "mail"
         mail_folder.mkdir(exist_ok=True)
         os.chown(mail_folder, mail_user.pw_uid, mail_user.pw_gid)
+        return self._write_config(mail_user)
+
+    def _command(self, config: Path) -> list[str]:
+        return [self._program, "-F", "-c", str(config)]
+
+    def _write_config(self, mail_user: pwd.struct_passwd) -> Path:
         return dovecot_config.write(
             self._folder,
             self._options,

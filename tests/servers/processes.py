@@ -32,12 +32,12 @@ class ServerFailed(RuntimeError):
 
 
 @contextlib.contextmanager
-def open_folder() -> Iterator[Path]:
+def open_folder(within: Path | None = None) -> Iterator[Path]:
     """A folder that the servers' own users can enter, and whose path is short.
 
     pytest's own folders are closed to other users, and their paths grow too long for the sockets.
     """
-    with tempfile.TemporaryDirectory(prefix="securemail-") as name:
+    with tempfile.TemporaryDirectory(prefix="securemail-", dir=within) as name:
         folder = Path(name)
         folder.chmod(0o711)
         yield folder

@@ -14,8 +14,9 @@ from pathlib import Path
 PATIENCE_SECONDS = 20.0
 OURS = "marker"  # the service that our own sign-ins are for
 
-# What a client of the auth process asked: a login process of Dovecot's, or Postfix.
-BEGUN = re.compile(r"auth: Debug: client in: AUTH\t\d+\t(\S+)\tservice=(\S+)(.*)")
+# What a client of the auth process asked: a login process of Dovecot's, or Postfix. Where
+# Dovecot 2.3 says "service", 2.4 says "protocol".
+BEGUN = re.compile(r"auth: Debug: .*?client in: AUTH\t\d+\t(\S+)\t(?:service|protocol)=(\S+)(.*)")
 
 
 class NotLogged(AssertionError):
@@ -36,9 +37,13 @@ class Begun:
 
 @dataclass(frozen=True)
 class SignIn(Begun):
-    """An attempt that the server has answered; one that the client gave up is not among them."""
+    """An attempt that the server has answered; one that the client gave up is not among them.
+
+    `binding` is the type of the channel binding, as Dovecot 2.4 has it.
+    """
 
     accepted: bool
+    binding: str = ""
 
 
 def begun(log: str) -> list[Begun]:
@@ -50,7 +55,12 @@ def begun(log: str) -> list[Begun]:
 def ended(log: str, user: str) -> list[SignIn]:
     """All of that user that were answered, in order."""
     return [
-        SignIn(fields["service"], fields["mechanism"].upper(), fields.get("success") == "yes")
+        SignIn(
+            fields.get("service") or fields["protocol"],
+            fields["mechanism"].upper(),
+            fields.get("success") == "yes",
+            fields.get("channel_binding", ""),
+        )
         for fields in _exported(log)
         if user in (fields.get("user"), fields.get("original_user"))
     ]
