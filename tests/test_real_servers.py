@@ -493,7 +493,7 @@ def test_the_report_says_what_was_found(place: Place, connect: Connect, pki: PKI
     assert "revocation" in report.tls.not_checked
     client.login("alice", ALICE)
     assert client.report.tls == report.tls
-    assert client.report.auth.mechanism == "PLAIN"
+    assert client.report.auth.mechanism == place.strongest
 
 
 @everywhere
