@@ -140,7 +140,7 @@ class SigningIn(Travel):
     ) -> Reply:
         """An attempt and its record."""
         reply = self._attempt(name, talk, credentials, mechanism)
-        self._signed_in_by(name, getattr(credentials, "user", None))
+        self._signed_in_by(name, getattr(credentials, "user", None) or None)
         return reply
 
     def _attempt(
@@ -275,13 +275,11 @@ def _attempts(credentials: Any) -> Iterator[Any]:
 def _advice(credentials: Any, others: tuple[str, ...]) -> str:
     """What to do after a refusal."""
     doubts = getattr(credentials, "doubts", ())
-    parts = [f"Look at what was given: {'; '.join(doubts)}." if doubts else _CHECK]
+    check = getattr(credentials, "advice", "Check what was given.")
+    parts = [f"Look at what was given: {'; '.join(doubts)}." if doubts else check]
     parts.append("The connection takes no second attempt.")
     if others:
         parts.append(
             f"The server also offers {', '.join(others)}; to use one: {say_how(others[0])}."
         )
     return " ".join(parts)
-
-
-_CHECK = "Check the user name and the password."

@@ -52,8 +52,21 @@ class Travel(Trouble):
         return self._channel
 
     def _require_fresh(self, name: str = "") -> None:
-        """Nothing secret unless the channel is verified, or the policy has a reason for this way
-        (`name`), and no sign-in was declined on it."""
+        """Nothing secret goes by the way `name` unless the channel allows it, it is bound to that
+        where the policy requires it, and no sign-in was declined on it."""
+        self._require_channel(name)
+        if self._tls_policy().channel_binding == "require" and not name.endswith("-PLUS"):
+            raise CredentialsRefused(
+                f"{name or 'a sign-in that is spelled out'} is not bound to this TLS connection, "
+                'and the policy says channel_binding="require".',
+                code="no-mechanism",
+                hint="Use login(user, password), with a server that has SCRAM with -PLUS.",
+                **{**self._details(), "credentials_sent": False},
+            )
+
+    def _require_channel(self, name: str = "") -> None:
+        """The channel is verified, or the policy has a reason for this way; and no sign-in was
+        declined on it."""
         self._raise_ended()
         if self._clear_reason(name) is None:
             where = {**self._details(), "credentials_sent": False}
@@ -80,7 +93,7 @@ class Travel(Trouble):
         """For the choice. Raises `CredentialsRefused` where nothing may be sent at all."""
         self._raise_ended()
         in_clear = frozenset(n for n in (*IN_CLEAR, APOP) if self._clear_reason(n) is not None)
-        self._require_fresh(next(iter(in_clear), ""))
+        self._require_channel(next(iter(in_clear), ""))
         if in_clear:
             return Line(in_clear=in_clear)
         binding, policy = self._binding(), self._tls_policy()

@@ -361,3 +361,25 @@ def test_a_password_that_keeps_its_salted_form_works_again(world: World) -> None
         client.authenticate(password)
         assert client.report.auth.mechanism == "SCRAM-SHA-256"
     assert leaks(repr(password).encode() + repr(vars(client)).encode(), PASSWORD) == []
+
+
+DIRECT: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "the login_cram_md5 verb": ("imap", lambda client: client.login_cram_md5(USER, PASSWORD)),
+    "the standard pair": ("imap", lambda client: client.authenticate("PLAIN", lambda _: b"x")),
+    "a command that is spelled out": ("imap", lambda client: client.xatom("LOGIN", USER, PASSWORD)),
+    "the apop verb": ("pop3", lambda client: client.apop(USER, PASSWORD)),
+    "the user verb": ("pop3", lambda client: client.user(USER)),
+    "the pass_ verb": ("pop3", lambda client: client.pass_(PASSWORD)),
+    "smtplib's auth": ("smtp", lambda client: client.auth("PLAIN", lambda _=None: "x")),
+    "docmd": ("smtp", lambda client: client.docmd("AUTH", "PLAIN x")),
+}
+
+
+@pytest.mark.parametrize("name", DIRECT)
+def test_nor_by_any_verb(name: str, world: World) -> None:
+    protocol, verb = DIRECT[name]
+    policy = {"channel_binding": "require"}
+    client = world.connect(MAIL[protocol], HONEST, policy=policy)
+    with pytest.raises(CredentialsRefused, match='channel_binding="require"'):
+        verb(client)
+    assert attempts(world.record()) == []

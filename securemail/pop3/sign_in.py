@@ -90,7 +90,7 @@ class POP3SignIn(POP3Lines):
         and some hang up at; so it is never asked unless you do. What it says is what `login`
         chooses from afterwards. Only over a verified channel. Raises `poplib.error_proto` where
         the server does not know it."""
-        self._require_fresh()
+        self._require_channel()
         self._write_secret(Secret(b"AUTH"), "AUTH")
         lines = self._getlongresp()[1]
         words = b" ".join(lines).decode("ascii", "replace").upper().split()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from ..errors import PolicyError
 from ..secret import Secret as Secret
@@ -41,6 +41,7 @@ class Password:
     """
 
     __slots__ = ("_password", "_salted", "user")
+    advice = "Check the user name and the password."
 
     def __init__(self, user: str, password: str | Secret, *, keep_salted: bool = False) -> None:
         password = password if isinstance(password, Secret) else Secret(password)
@@ -94,6 +95,7 @@ class External(Value):
     has: `TLSPolicy(client_certificate=…)`. `user`: whom to act as, where that is not the
     certificate's own."""
 
+    advice: ClassVar[str] = "Check the client certificate, and whom the server takes it for."
     user: str = ""
 
     def _check(self) -> None:
@@ -106,6 +108,7 @@ class Anonymous(Value):
     """Nobody in particular (ANONYMOUS, RFC 4505). `trace`: an address, or a word of up to 255
     characters, that the server's log may show; it is no secret."""
 
+    advice: ClassVar[str] = "This server may know its users only."
     trace: str = ""
 
     def _check(self) -> None:
