@@ -220,7 +220,8 @@ class IMAP4Lines(Upgrading):
         assert self._tag is not None
         while self.tagged_commands[self._tag] is None:
             if self._get_response() is None:  # a continuation
-                return Reply("challenge", self.continuation_response or b"")
+                challenge, self.continuation_response = self.continuation_response, b""
+                return Reply("challenge", challenge or b"")  # kept nowhere: see `_quotable`
             if self.state == "LOGOUT" or "BYE" in self.untagged_responses:
                 raise EOFError("BYE")
         kind, data = self.tagged_commands.pop(self._tag)

@@ -21,13 +21,13 @@ def decode(text: bytes) -> bytes:
 
 
 def hide(words: bytes, secrets: tuple[bytes, ...]) -> bytes:
-    """`words` of the other side without any of the `secrets`, should it repeat one: as it is, or
-    inside of something that was sent in base64."""
+    """`words` of the other side without any of the `secrets`, should it repeat one: as it is, as an
+    IMAP quoted string, or inside of something that was sent in base64."""
     for secret in secrets:
-        forms = (secret, *(_core(secret, offset) for offset in range(3)))
-        for form in sorted(forms, key=len, reverse=True):
-            if form is secret or len(form) >= _SHORTEST:
-                words = words.replace(form, b"<secret>")
+        plain = {secret, secret.replace(b"\\", b"\\\\").replace(b'"', b'\\"')}
+        cores = {core for at in range(3) if len(core := _core(secret, at)) >= _SHORTEST}
+        for form in sorted(plain | cores, key=len, reverse=True):
+            words = words.replace(form, b"<secret>")
     return words
 
 
