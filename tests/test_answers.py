@@ -50,8 +50,8 @@ def test_every_answer_of_the_table_is_met_by_words_that_a_server_said() -> None:
         ("imap", OTHER, "see [UNAVAILABLE]", None),
         ("imap", OTHER, "535 times tried", None),
         ("imap", OTHER, "451 times tried", None),
-        ("imap", OTHER, "version 15.7.30", None),
-        ("imap", OTHER, "from 5.7.30.1", None),
+        ("smtp", OTHER, "version 15.7.30", 550),
+        ("smtp", OTHER, "from 5.7.30.1", 550),
     ],
 )
 def test_what_is_not_known_gets_no_hint(
