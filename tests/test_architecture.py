@@ -23,6 +23,7 @@ LAYERS: dict[str, float] = {
     "hosts": 0.5,  # host names, normalised
     "pem": 0.5,  # certificates out of files
     "reasons": 0.5,  # what is wrong with a certificate, as typed values
+    "answers": 0.5,  # what to do about a declined sign-in
     "pins": 1.0,
     "certificate": 1.2,  # one certificate, read
     "report": 1.5,
