@@ -206,3 +206,24 @@ def test_a_log_that_lags_behind_is_waited_for(
         assert place.sign_in("SCRAM-SHA-256", exchange)
         monkeypatch.setattr(place.server, "log", lambda: stale.pop() if stale else up_to_date())
     assert not stale
+
+
+@real_server
+@pytest.mark.parametrize("place", ["full_dovecot imap", "dovecot24 imap"], indirect=True)
+@pytest.mark.parametrize("late", ["stats: Info: ", "client in: AUTH"])
+def test_beginnings_and_ends_are_waited_for(
+    place: Place, late: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are logged by two processes, of which either may be the later."""
+    up_to_date, looks = place.server.log, iter(range(5))
+
+    def lagging() -> str:
+        lines = up_to_date().splitlines(keepends=True)
+        left_out = next(looks, None) is not None
+        return "".join(line for line in lines if not (left_out and late in line))
+
+    with place.logging("alice", "SCRAM-SHA-256", True):
+        exchange = exchanges.BY_PASSWORD["SCRAM-SHA-256"]("alice", place.server.users["alice"])
+        assert place.sign_in("SCRAM-SHA-256", exchange)
+        monkeypatch.setattr(place.server, "log", lagging)
+    assert next(looks, None) is None
