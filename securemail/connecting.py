@@ -179,6 +179,9 @@ def _shake_hands(
     try:
         with suppress(ssl.SSLWantReadError):
             sock.do_handshake()
+            # A server close by can be so quick that this was all of it. Then it may be our turn to
+            # speak, and there is no answer to wait for.
+            return sock.settimeout(deadline.remaining())
     except ssl.SSLError as error:
         if error.reason == "WRONG_VERSION_NUMBER":
             _require_tls(_peek(below), endpoint, lost=b"...")
