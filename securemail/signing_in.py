@@ -216,9 +216,24 @@ class SigningIn(Travel):
             mechanism=name,
             offered=others,
             reasons=(within,) if within else (),
-            hint=_advice(credentials, others),
+            hint=" ".join(self._advice(reply, credentials, others)),
             **self._details(),
         )
+
+    def _advice(self, reply: Reply, credentials: Any, others: tuple[str, ...]) -> Iterator[str]:
+        """What to do after a refusal: what looks wrong in what was given; what such words mean,
+        where that is known; and the other ways there are."""
+        from .answers import hint_for
+
+        if doubts := getattr(credentials, "doubts", ()):
+            yield f"Look at what was given: {'; '.join(doubts)}."
+        host = self._endpoint.name.name if self._endpoint is not None else ""
+        known = hint_for(self._PROTOCOL, host, reply.text)
+        yield known or getattr(credentials, "advice", "Check what was given.")
+        yield "The connection takes no second attempt."
+        if others:
+            how = say_how(others[0])
+            yield f"The server also offers {', '.join(others)}; to use one: {how}."
 
     @contextmanager
     def _during_sign_in(self) -> Iterator[None]:
@@ -270,16 +285,3 @@ def _attempts(credentials: Any) -> Iterator[Any]:
     """The credentials to try, one after the other: more than one of a token that can be renewed."""
     attempts = getattr(credentials, "attempts", None)
     return attempts() if attempts is not None else iter((credentials,))
-
-
-def _advice(credentials: Any, others: tuple[str, ...]) -> str:
-    """What to do after a refusal."""
-    doubts = getattr(credentials, "doubts", ())
-    check = getattr(credentials, "advice", "Check what was given.")
-    parts = [f"Look at what was given: {'; '.join(doubts)}." if doubts else check]
-    parts.append("The connection takes no second attempt.")
-    if others:
-        parts.append(
-            f"The server also offers {', '.join(others)}; to use one: {say_how(others[0])}."
-        )
-    return " ".join(parts)

@@ -825,3 +825,74 @@ def test_tls_that_was_ended_takes_no_password(how: str, mail: Mail, server: Serv
     mail.close(client)
     (record,) = server.recording.wait()
     assert leaks(record.everything, "another password") == []
+
+
+# -- what to do about it
+
+
+ANSWERS: dict[str, tuple[str, Answer, str]] = {
+    "Exchange": (
+        "smtp",
+        says(
+            smtp=b"535 5.7.139 Authentication unsuccessful, basic authentication is disabled.\r\n"
+        ),
+        "Microsoft takes none here",
+    ),
+    "Gmail": (
+        "imap",
+        says(imap=b"%t NO [ALERT] Application-specific password required (Failure)\r\n"),
+        "create an app password",
+    ),
+    "Dovecot that is busy": (
+        "imap",
+        says(imap=b"%t NO [UNAVAILABLE] Temporary authentication failure.\r\n"),
+        "The password may be right",
+    ),
+    "a POP3 server whose disk is full": (
+        "pop3",
+        says(pop3=b"-ERR [SYS/PERM] cannot open the mailbox\r\n"),
+        "The password may be right",
+    ),
+    "nobody that is known": ("pop3", says(pop3=b"-ERR no\r\n"), "Check the user name"),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_what_a_known_answer_means_is_said(name: str, server: Server) -> None:
+    protocol, answer, hint = ANSWERS[name]
+    first = (asks(b""),) if protocol == "imap" else ()
+    server.plays(Scripted(protocol, (*first, answer)))
+    client = server.connect(MAIL[protocol])
+    with pytest.raises(AuthenticationFailed) as raised:
+        client.login(USER, PASSWORD)
+    assert hint in raised.value.hint
+
+
+SLIPS = {
+    PASSWORD + " ": "the password begins or ends with a blank",
+    "\N{LEFT DOUBLE QUOTATION MARK}" + PASSWORD: "has a typographic quotation mark",
+    f'"{PASSWORD}"': "the password is in quotation marks",
+    f"{PASSWORD}\N{ZERO WIDTH SPACE}": "has an invisible character",
+}
+
+
+@every_class
+@pytest.mark.parametrize("slip", SLIPS, ids=range(len(SLIPS)))
+def test_a_slip_in_copying_is_named_and_not_shown(
+    slip: str, mail: Mail, server: Server, keeps_secrets: Callable[..., None]
+) -> None:
+    server.plays(Scripted(mail.protocol, (*SUCCEEDS[mail.protocol, ("PLAIN",)][:-1], refuses)))
+    client = server.connect(mail)
+    with pytest.raises(AuthenticationFailed) as raised:
+        client.login(USER, slip)
+    assert SLIPS[slip] in raised.value.hint
+    keeps_secrets(raised.value, slip)
+
+
+@every_class
+def test_a_password_without_slips_gets_no_such_hint(mail: Mail, server: Server) -> None:
+    server.plays(Scripted(mail.protocol, (*SUCCEEDS[mail.protocol, ("PLAIN",)][:-1], refuses)))
+    client = server.connect(mail)
+    with pytest.raises(AuthenticationFailed) as raised:
+        client.login(USER, "a \" fine ` password with ' inside")
+    assert "Look at what was given" not in raised.value.hint
