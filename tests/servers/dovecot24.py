@@ -118,7 +118,7 @@ system_default = defaults
 
 def place() -> Path:
     """The folder in which those of the servers lie; where there is none, it is unavailable."""
-    root = Path(os.environ.get(ROOT) or DEFAULT_ROOT)
+    root = Path(os.environ.get(ROOT) or DEFAULT_ROOT).absolute()
     if not (root / ".made-from").exists():
         raise ServerUnavailable(ADVICE.format(root=root))
     if os.geteuid() != 0:
