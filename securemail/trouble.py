@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, NoReturn
 
+from .channel import Verified
 from .connecting import Endpoint
 from .errors import (
     ConnectReset,
@@ -75,6 +76,12 @@ class Trouble:
         details: dict[str, Any] = self._endpoint.details() if self._endpoint else {}
         return {**details, "credentials_sent": self._password_sent}
 
+    def _offered_certificate(self) -> str | None:
+        """The fingerprint of the client certificate that the server could have; also when the
+        socket is closed by now."""
+        channel = getattr(self, "_channel", None)
+        return channel.report.client_certificate if isinstance(channel, Verified) else None
+
     def _lost(self, when: str, error: Exception) -> SecureMailError:
         """The error for a connection that ended, or went silent, `when`."""
         if isinstance(error, SecureMailError):
@@ -89,7 +96,7 @@ class Trouble:
             )
         ended = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, ended):
-            return tls_error(cause, details)  # TLS 1.3 servers refuse clients after the handshake
+            return tls_error(cause, details, self._offered_certificate())
         return self._LOST(
             f"the server hung up {when}.",
             number=getattr(cause, "errno", None),
