@@ -100,7 +100,7 @@ class Travel(Trouble):
         return Line(
             no_binding=binding.why if isinstance(binding, NoBinding) else None,
             must_bind=policy.channel_binding == "require",
-            has_certificate=getattr(policy, "client_certificate", None) is not None,
+            has_certificate=policy.client_certificate is not None,
         )
 
     def _terms(self) -> Terms:

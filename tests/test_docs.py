@@ -108,7 +108,8 @@ assert (user, bool(password)) == ("alice", True)
 ```python
 assert x == 1
 from pathlib import Path
-assert {path.name for path in Path().iterdir()} == {"corp.pem", "server.pem", "token.json"}
+files = {"corp.pem", "server.pem", "me.pem", "me.key", "token.json"}
+assert {path.name for path in Path().iterdir()} == files
 ```
 
 ```python
