@@ -32,6 +32,10 @@ class Token:
         self._source: Secret | Provider = token if is_given else token.reveal()
         if wrong := _problem("user name", user):
             raise PolicyError(wrong[0], code="credentials-malformed", hint=wrong[1])
+        if "\x01" in user:  # it ends a field of the message
+            raise PolicyError(
+                "the user name has a control character.", code="credentials-malformed"
+            )
         if is_given:
             _require_token(token)
         elif not callable(self._source):
