@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import requests
 
 ACCOUNT = "ada@example.org"
-TOKEN = "ya29.of-the-documents"  # noqa: S105 - what the services give out; the servers take it
+TOKEN = "ya29.of-the-documents"  # what the services give out; the servers take it
 
 _TENANT = "https://login.microsoftonline.com/example.org"
 ANSWERS: dict[str, dict[str, Any]] = {
