@@ -66,7 +66,7 @@ def find_mechanism(wanted: Any) -> Any:
         raise PolicyError(
             f"mechanisms={wanted!r}: neither a name nor a class with {', '.join(missing)}.",
             code="mechanisms",
-            hint='Write mechanisms=("PLAIN",), or see securemail.sasl.mechanism.Mechanism.',
+            hint='Write mechanisms=("PLAIN",), or see securemail.Mechanism.',
         )
     return wanted
 
