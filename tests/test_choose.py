@@ -197,6 +197,17 @@ def test_what_would_have_to_be_asked_for_is_named() -> None:
     assert 'auth = { mechanisms = ["CRAM-MD5"] }' in raised.value.hint
 
 
+def test_a_slip_in_a_name_is_guessed_at() -> None:
+    with pytest.raises(PolicyError, match="Did you mean SCRAM-SHA-256"):
+        AuthPolicy(mechanisms=("scram-sha256",))
+
+
+def test_who_has_no_password_is_not_told_of_passwords() -> None:
+    with pytest.raises(CredentialsRefused) as raised:
+        chosen(TOKEN, offer("PLAIN"))
+    assert "other credentials" in raised.value.hint
+
+
 def test_a_port_without_sign_in_is_called_that() -> None:
     with pytest.raises(CredentialsRefused, match="takes no sign-in"):
         chosen(PASSWORD, offer())
