@@ -27,6 +27,7 @@ _HOME = {
     "AuthPolicy": "policy",
     "Limits": "policy",
     "Pin": "pins",
+    "ClientCertificate": "client_certificate",
     # who is believed
     "SystemTrust": "trust.system",
     "CertifiTrust": "trust.system",
@@ -68,6 +69,7 @@ _HOME = {
     "WeakMechanismWarning": "errors",
 }
 if TYPE_CHECKING:  # the same names, for type checkers
+    from .client_certificate import ClientCertificate as ClientCertificate
     from .errors import (
         AuthenticationFailed as AuthenticationFailed,
     )

@@ -20,8 +20,8 @@ from .errors import (
     say_seconds,
 )
 from .hosts import Host
-from .tls.explain import NOT_TLS
 from .tls.gate import GatedSocket
+from .tls.handshake import NOT_TLS
 from .tls.refusal import CALLERS_RULES, refusal
 from .values import Value
 from .wire import acknowledge_at_once, hold_little_back

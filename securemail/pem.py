@@ -28,8 +28,8 @@ def is_pem(source: Source) -> bool:
     return isinstance(source, str) and "-----BEGIN" in source
 
 
-def read(source: Source) -> bytes:
-    """The octets of PEM text, or of the file at a path. Raises `PolicyError`."""
+def read(source: Source, what: str = "certificate") -> bytes:
+    """The octets of PEM text, or of the file at a path. `what`: for the `PolicyError`."""
     if isinstance(source, bytes):
         return source
     if isinstance(source, str) and is_pem(source):
@@ -40,17 +40,23 @@ def read(source: Source) -> bytes:
     except (OSError, ValueError, TypeError) as error:
         why = getattr(error, "strerror", None) or error
         raise PolicyError(
-            f"the certificate file {name_of(source)} cannot be read: {why}.",
+            f"the {what} file {name_of(source)} cannot be read: {why}.",
             code="file-unreadable",
             hint="Check the path and that this user may read it.",
         ) from None
 
 
-def certificates(source: Source) -> tuple[bytes, ...]:
-    """Every certificate in `source`, DER, in order. None is an error, and so is a private key."""
+def has_key(data: bytes) -> bool:
+    """Whether there is a private key in PEM text, encrypted or not."""
+    return any(match["label"].endswith(b"PRIVATE KEY") for match in _BLOCK.finditer(data))
+
+
+def certificates(source: Source, *, beside_key: bool = False) -> tuple[bytes, ...]:
+    """Every certificate in `source`, DER, in order. None is an error, and so is a private key,
+    unless they may be `beside_key`."""
     data = read(source)
     found = [(match["label"], match["body"]) for match in _BLOCK.finditer(data)]
-    if any(label.endswith(b"PRIVATE KEY") for label, _ in found):
+    if not beside_key and has_key(data):
         raise PolicyError(
             f"{name_of(source)} holds a private key; only the certificate belongs here.",
             code="private-key",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
+from .client_certificate import ClientCertificate
 from .errors import LegacyCiphersWarning, PolicyError
 from .pins import Pin
 from .sasl.choose import find_mechanism
@@ -41,6 +42,7 @@ class TLSPolicy(Value, kw_only=True):
     - `pins`: a `Pin` or several; one must fit in the verified chain, beside what `trust` asks.
     - `strict_x509`: RFC 5280 to the letter, as Python 3.13 does; False for old private CAs.
     - `legacy_ciphers`: a reason in words; adds suites without forward secrecy, and warns.
+    - `client_certificate`: a `ClientCertificate`, for the rare server that demands one of you.
     - `channel_binding`: what ties a sign-in by a mechanism that can (SCRAM-...-PLUS) to this very
       TLS. `"prefer"`: tls-unique on TLS 1.2, none on 1.3. `"require"`: tls-exporter on TLS 1.3 as
       well, and no sign-in without one. `"end-point"`: tls-server-end-point. `"never"`.
@@ -55,6 +57,7 @@ class TLSPolicy(Value, kw_only=True):
     strict_x509: bool = True
     legacy_ciphers: str | None = None
     channel_binding: str = "prefer"
+    client_certificate: ClientCertificate | None = None
 
     def _check(self) -> None:
         self._set("minimum_version", _version(self.minimum_version))
@@ -75,6 +78,13 @@ class TLSPolicy(Value, kw_only=True):
                 code="channel-binding",
                 hint='Known: "prefer", "require", "end-point", "never".',
             )
+        own: Any = self.client_certificate
+        if own is not None and not isinstance(own, ClientCertificate):
+            raise PolicyError(
+                f"client_certificate={own!r} is not a ClientCertificate.",
+                code="client-certificate",
+                hint='Write client_certificate=ClientCertificate("me.pem", "me.key").',
+            )
         self.ssl_context()
 
     def ssl_context(self) -> PolicyContext:
@@ -84,9 +94,14 @@ class TLSPolicy(Value, kw_only=True):
         Certificates, trust and pins are enforced by whatever uses it; STARTTLS and what is sent
         in clear are matters of that program.
         """
-        content = getattr(self.trust, "content", None)
-        found: PolicyContext = cached(self, content() if content else None, self._build)
+        found: PolicyContext = cached(self, self._content(), self._build)
         return found
+
+    def _content(self) -> Hashable:
+        """Of the files that the context is made of."""
+        content = getattr(self.trust, "content", None)
+        own = self.client_certificate
+        return (content() if content else None, own.content() if own else None)
 
     def connection_context(self, last: ssl.SSLContext | None = None) -> PolicyContext:
         """For one connection of ours. `channel_binding="require"` needs a context of its own, which
@@ -109,7 +124,9 @@ class TLSPolicy(Value, kw_only=True):
             strict_x509=self.strict_x509,
             legacy_ciphers=self.legacy_ciphers,
         )
-        return build_context(parameters, self.trust, self.pins, self._warnings(), kind)
+        return build_context(
+            parameters, self.trust, self.pins, self._warnings(), self.client_certificate, kind
+        )
 
     def _warnings(self) -> tuple[Warning, ...]:
         if self.legacy_ciphers is None:
@@ -134,6 +151,8 @@ class TLSPolicy(Value, kw_only=True):
             ("binding", _BINDINGS[self.channel_binding]),
             ("revocation", "not checked"),
         ]
+        if self.client_certificate is not None:
+            rows.append(("client", self.client_certificate.describe()))
         return "\n".join(f"{label + ':':<13}{text}" for label, text in rows)
 
 

@@ -27,7 +27,11 @@ class Vouched(Value):
 
 
 class TLSReport(Value, kw_only=True):
-    """The TLS of one connection. `chain` is what vouched for the server, DER, leaf first."""
+    """The TLS of one connection. `chain` is what vouched for the server, DER, leaf first.
+
+    `client_certificate`: the SHA-256 of the one that the policy offers. Whether the server asked
+    for it cannot be seen.
+    """
 
     host: str | None
     version: str
@@ -40,6 +44,7 @@ class TLSReport(Value, kw_only=True):
     not_checked: tuple[str, ...] = ()
     warnings: tuple[Warning, ...] = ()
     gated: bool = True
+    client_certificate: str | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -65,6 +70,8 @@ class TLSReport(Value, kw_only=True):
         ]
         if self.pinned:
             rows.append(("pinned", self.pinned))
+        if self.client_certificate:
+            rows.append(("offered", f"a client certificate, SHA-256 {self.client_certificate}"))
         rows += [("waiver", waiver) for waiver in self.waivers]
         rows += [("warning", str(warning)) for warning in self.warnings]
         rows.append(("not checked", ", ".join(self.not_checked) or "nothing left out"))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, NoReturn
 
+from .channel import Verified
 from .connecting import Endpoint
 from .errors import (
     ConnectReset,
@@ -77,6 +78,12 @@ class Trouble:
         details["credentials_sent"] = bool(self._sent)
         return {**details, "sent": self._sent, "in_clear": self._in_clear is not None}
 
+    def _offered_certificate(self) -> str | None:
+        """The fingerprint of the client certificate that the server could have; also when the
+        socket is closed by now."""
+        channel = getattr(self, "_channel", None)
+        return channel.report.client_certificate if isinstance(channel, Verified) else None
+
     def _lost(self, when: str, error: Exception) -> SecureMailError:
         """The error for a connection that ended, or went silent, `when`."""
         if isinstance(error, SecureMailError):
@@ -91,7 +98,7 @@ class Trouble:
             )
         ended = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, ended):
-            return tls_error(cause, details)  # TLS 1.3 servers refuse clients after the handshake
+            return tls_error(cause, details, self._offered_certificate())
         return self._LOST(
             f"the server hung up {when}.",
             number=getattr(cause, "errno", None),

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import trustme
+
 import docs_redirect
 from securemail.guard import Guarded
 from securemail.testing import MailServers
@@ -110,6 +112,9 @@ def documents_world(folder: Path) -> Iterator[World]:
         home.mkdir()
         (home / "corp.pem").write_bytes(started.corp_pem)
         (home / "server.pem").write_bytes(started.server_pem)
+        me = trustme.CA().issue_cert("alice@example.org")
+        (home / "me.pem").write_bytes(me.cert_chain_pems[0].bytes())
+        (home / "me.key").write_bytes(me.private_key_pem.bytes())
         trusted = folder / "trusted.pem"
         trusted.write_bytes(started.ca)
 

@@ -27,6 +27,7 @@ LAYERS: dict[str, float] = {
     "pins": 1.0,
     "certificate": 1.2,  # one certificate, read
     "report": 1.5,
+    "client_certificate": 2.0,  # who we are, to a server that demands one
     "channel": 2.0,  # what credentials may travel over
     "trust": 2.2,  # who is believed
     "tls": 2.5,  # enforce; makes a channel, asks the trust store

@@ -101,7 +101,7 @@ assert (user, bool(password)) == ("alice", True)
 ```python
 assert x == 1
 from pathlib import Path
-assert {path.name for path in Path().iterdir()} == {"corp.pem", "server.pem"}
+assert {path.name for path in Path().iterdir()} == {"corp.pem", "server.pem", "me.pem", "me.key"}
 ```
 
 ```python

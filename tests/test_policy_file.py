@@ -22,6 +22,7 @@ from securemail import (
     AuthPolicy,
     CATrust,
     CertifiTrust,
+    ClientCertificate,
     ExactCertificate,
     Pin,
     PolicyError,
@@ -52,6 +53,10 @@ def folder(tmp_path: Path, pki: PKI) -> Path:
     shutil.copy(pki.ca_pem, tmp_path / "corp.pem")
     shutil.copy(pki.no_aki_ca_pem, tmp_path / "authority.pem")
     shutil.copy(pki["self_signed"].leaf_pem, tmp_path / "server.pem")
+    shutil.copy(pki["good"].leaf_pem, tmp_path / "me.pem")
+    shutil.copy(pki["good"].key, tmp_path / "me.key")
+    both = pki["good"].leaf_pem.read_bytes() + pki["good"].key.read_bytes()
+    (tmp_path / "both.pem").write_bytes(both)
     return tmp_path
 
 
@@ -152,6 +157,16 @@ GOOD: dict[str, tuple[str, Callable[[Path], TLSPolicy]]] = {
     "channel_binding": (
         'channel_binding = "end-point"',
         lambda _: TLSPolicy(channel_binding="end-point"),
+    ),
+    "client_certificate": (
+        'client_certificate = { certificate = "me.pem", key = "me.key" }',
+        lambda folder: TLSPolicy(
+            client_certificate=ClientCertificate(folder / "me.pem", folder / "me.key")
+        ),
+    ),
+    "client_certificate, in one file": (
+        'client_certificate = { certificate = "both.pem" }',
+        lambda folder: TLSPolicy(client_certificate=ClientCertificate(folder / "both.pem")),
     ),
     "the rest": (
         'minimum_version = "1.3"\nstrict_x509 = false\nlegacy_ciphers = "an old appliance"',
@@ -299,7 +314,10 @@ def test_a_server_that_is_not_named_has_the_default_policy(write: Write) -> None
 
 # --- what it may not say
 
-PERMITTED = "trust, pins, minimum_version, strict_x509, legacy_ciphers, channel_binding, auth"
+PERMITTED = (
+    "trust, pins, minimum_version, strict_x509, legacy_ciphers, channel_binding, "
+    "client_certificate, auth"
+)
 STORES = '"system" or "certifi"'
 FILE_BY_CONTENT = (
     ' A file is named by what it holds: trust = { ca = "corp.pem" } or '
@@ -442,6 +460,21 @@ BAD_ENTRIES: dict[str, tuple[str, str]] = {
     "channel_binding": (
         'channel_binding = "tls"',
         'channel_binding: expected one of "prefer", "require", "end-point", "never"; found "tls".',
+    ),
+    "client_certificate, a path": (
+        'client_certificate = "me.pem"',
+        "client_certificate: expected a table, found text.",
+    ),
+    "client_certificate, the key alone": (
+        'client_certificate = { key = "me.key" }',
+        (
+            "client_certificate: certificate is missing. Write "
+            'client_certificate = { certificate = "me.pem", key = "me.key" }.'
+        ),
+    ),
+    "client_certificate, a password": (
+        'client_certificate = { certificate = "me.pem", password = "x" }',
+        f"client_certificate.password: {NO_CREDENTIALS}",
     ),
     "no reason for legacy_ciphers": (
         'legacy_ciphers = ""',
@@ -925,7 +958,7 @@ LITERALS = [
 ]
 KEYS = [
     *("trust", "pins", "minimum_version", "strict_x509", "legacy_ciphers"),
-    *("channel_binding", "auth", "plaintext"),
+    *("channel_binding", "client_certificate", "key", "auth", "plaintext"),
     *("server_hostname", "ca", "certificate", "pin", "waive_expiry", "reason", "until", "default"),
     *("servers", "mechanisms", "password", '"a.example.org"', '"::1"', "x", '"x:1"', '""'),
 ]

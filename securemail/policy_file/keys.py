@@ -9,6 +9,7 @@ from operator import or_
 from typing import Any
 
 from .. import pem
+from ..client_certificate import ClientCertificate
 from ..errors import printable
 from ..hosts import Host
 from ..pins import Pin
@@ -35,7 +36,7 @@ from .checks import (
     texts,
 )
 
-Maker = Callable[[], Any]  # makes a trust store; reads the files that it is made of
+Maker = Callable[[], Any]  # makes a part of a policy; reads the files that it is made of
 
 
 class Entry(Value, kw_only=True):
@@ -47,9 +48,9 @@ class Entry(Value, kw_only=True):
     def policy(self) -> TLSPolicy:
         """Reads the files that the entry names. Raises `PolicyError` with the place in front."""
         given = {name: self.found[name] for name in _TLS if name in self.found}
-        if "trust" in self.found:
-            with self.at.key("trust").in_front():
-                given["trust"] = self.found["trust"]()
+        for name in filter(self.found.__contains__, _MADE_OF_FILES):
+            with self.at.key(name).in_front():
+                given[name] = self.found[name]()
         with self.at.in_front():
             return TLSPolicy(**given)
 
@@ -135,6 +136,16 @@ def _path(value: object, at: Location) -> str:
     return os.path.join(os.path.dirname(at.file), below_home)
 
 
+def _client(value: object, at: Location) -> Maker:
+    found = table(value, at, _CLIENT)
+    if "certificate" not in found:
+        raise at.error(
+            "certificate is missing.",
+            'Write client_certificate = { certificate = "me.pem", key = "me.key" }.',
+        )
+    return partial(ClientCertificate, found["certificate"], found.get("key"))
+
+
 def _waiver(value: object, at: Location) -> Waiver:
     found = table(value, at, _WAIVE_EXPIRY)
     if missing := [name for name in _WAIVE_EXPIRY if name not in found]:
@@ -212,7 +223,9 @@ _TLS: dict[str, Reader] = {  # as TLSPolicy has them
     "strict_x509": boolean,
     "legacy_ciphers": reason,
     "channel_binding": _binding,
+    "client_certificate": _client,
 }
+_MADE_OF_FILES = ("trust", "client_certificate")  # by a Maker, when the server is asked for
 _ANY_SERVER: dict[str, Reader] = {"auth": _auth}
 _ONE_SERVER: dict[str, Reader] = {
     "auth": _auth_of_one,
@@ -233,6 +246,7 @@ _STORE: dict[str, Reader] = {
     "acknowledge": reason,
     "waive_expiry": _waiver,
 }
+_CLIENT: dict[str, Reader] = {"certificate": _path, "key": _path}  # as ClientCertificate has them
 _WAIVE_EXPIRY: dict[str, Reader] = {"reason": reason, "until": day}
 _STORES: dict[str, Maker] = {"system": SystemTrust, "certifi": CertifiTrust}
 _NAMES = " or ".join(f'"{name}"' for name in _STORES)

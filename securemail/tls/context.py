@@ -6,12 +6,13 @@ import ssl
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from ..client_certificate import ClientCertificate
 from ..errors import PolicyError
 from ..hosts import Host
 from ..pins import Pin
 from ..report import TLSReport
 from ..standard_ssl import StandardContext, set_value
-from ..trust.base import TrustStore
+from ..trust.base import TrustStore, describe
 from .gate import Gate, GatedObject, GatedSocket
 from .parameters import Parameters, after_trust, before_trust
 from .refusal import refusal
@@ -133,6 +134,7 @@ def build_context(
     trust: TrustStore,
     pins: tuple[Pin, ...],
     warnings: tuple[Warning, ...] = (),
+    client_certificate: ClientCertificate | None = None,
     kind: type[PolicyContext] = PolicyContext,
 ) -> PolicyContext:
     """A new sealed context. Raises `PolicyError` where the store is empty or a setting fails."""
@@ -145,6 +147,7 @@ def build_context(
             f"the trust store cannot be loaded: {error}.", code="store-unreadable"
         ) from error
     after_trust(context, parameters)
+    offered = _offer(client_certificate, context, trust) if client_certificate else None
     rules = Rules(
         trust=trust,
         pins=pins,
@@ -152,6 +155,20 @@ def build_context(
         names=context.check_hostname,
         strong=context.security_level >= 2,
         warnings=warnings,
+        client_certificate=offered,
     )
     set_value(context, "_rules", rules)
     return context
+
+
+def _offer(own: ClientCertificate, context: ssl.SSLContext, trust: TrustStore) -> str:
+    """Its fingerprint. It is shown in the handshake, so the server must be verified there."""
+    if context.verify_mode != ssl.CERT_REQUIRED:
+        raise PolicyError(
+            f"a client certificate does not go together with {describe(trust)}, which verifies the "
+            "server after the handshake only: it would be shown to anybody before.",
+            code="client-certificate-trust",
+            hint="Use SystemTrust(), CATrust(...) or, for one server, its certificate instead of a "
+            'pin: ExactCertificate("server.pem").',
+        )
+    return own.load(context)

@@ -30,7 +30,6 @@ from ..reasons import (
 )
 from ..trust.base import Peer
 from ..trust.exact import ExactCertificate
-from ..values import Value
 
 _YEARS = 2 * 365  # days; beyond, a wrong clock is likelier than a forgotten certificate
 _COMPARE = "compare its fingerprint with the server's own by another way than this connection"
@@ -189,78 +188,3 @@ def _kin_of_pinned(peer: Peer, store: ExactCertificate) -> str:
     if store.is_issuer_of(peer.presented[0]):
         return "The pinned certificate issued this one: to trust what it issues, use CATrust."
     return ""
-
-
-class Known(Value):
-    """What a failed handshake means, and what to do."""
-
-    code: str
-    message: str
-    hint: str
-
-
-_OLD = Known(
-    "tls-too-old",
-    "the server refused TLS 1.2 and 1.3; it probably knows only TLS 1.0 or 1.1, "
-    "which RFC 8996 retired.",
-    "Its administrator must enable TLS 1.2 or newer; no setting here goes lower.",
-)
-TOO_OLD_FOR_13 = Known(
-    "tls-too-old",
-    "the server refused TLS 1.3, the least that this policy takes; it may know TLS 1.2.",
-    'Its administrator must enable TLS 1.3, or the policy take minimum_version="1.2".',
-)
-_NO_CIPHER = Known(
-    "no-common-cipher",
-    "the server and this policy have no cipher suite in common, or the server demands a client "
-    "certificate. (The server's alert may say SSLv3: that is only its old name.)",
-    "The server should offer ECDHE with AES-GCM or ChaCha20. If it cannot be upgraded: "
-    'TLSPolicy(legacy_ciphers="why").',
-)
-_WEAK_DH = Known(
-    "weak-dh",
-    "the server uses Diffie-Hellman parameters that are too small.",
-    "Its administrator must make new ones (2048 bits or more) or prefer ECDHE. Until then: "
-    'TLSPolicy(legacy_ciphers="why"), which does without DHE.',
-)
-_CLIENT_CERTIFICATE = Known(
-    "client-certificate-wanted",
-    "the server demands a client certificate.",
-    "Ask its administrator for one, or for a port that takes a password alone.",
-)
-_RENEGOTIATION = Known(
-    "unsafe-renegotiation",
-    "the server lacks secure renegotiation (RFC 5746), which every server has had since 2010.",
-    "It must be upgraded; no setting here does without.",
-)
-_NOT_TLS = Known(
-    "not-tls",
-    "the other side does not speak TLS on this port.",
-    "The port probably expects STARTTLS, or no TLS at all. TLS from the first byte is on port 465 "
-    "(SMTP), 993 (IMAP) and 995 (POP3).",
-)
-CLOSED = Known(
-    "handshake-closed",
-    "the server ended the TLS handshake without a word.",
-    "It may not speak TLS on this port, or be overloaded; look into its log.",
-)
-# By `ssl.SSLError.reason`, which is stable where the text is not.
-HANDSHAKE = {
-    "TLSV1_ALERT_PROTOCOL_VERSION": _OLD,
-    "UNSUPPORTED_PROTOCOL": _OLD,
-    "NO_PROTOCOLS_AVAILABLE": _OLD,
-    "SSLV3_ALERT_HANDSHAKE_FAILURE": _NO_CIPHER,
-    "TLSV1_ALERT_INSUFFICIENT_SECURITY": _NO_CIPHER,
-    "NO_SHARED_CIPHER": _NO_CIPHER,
-    "WRONG_CIPHER_RETURNED": _NO_CIPHER,
-    "DH_KEY_TOO_SMALL": _WEAK_DH,
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED": _CLIENT_CERTIFICATE,
-    "UNSAFE_LEGACY_RENEGOTIATION_DISABLED": _RENEGOTIATION,
-    "WRONG_VERSION_NUMBER": _NOT_TLS,
-    "PACKET_LENGTH_TOO_LONG": _NOT_TLS,
-    "RECORD_LAYER_FAILURE": _NOT_TLS,
-    "HTTP_REQUEST": _NOT_TLS,
-    "UNEXPECTED_EOF_WHILE_READING": CLOSED,
-}
-# Of these, the ones that a greeting in clear causes.
-NOT_TLS = tuple(reason for reason, known in HANDSHAKE.items() if known in (_NOT_TLS, CLOSED))

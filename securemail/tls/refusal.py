@@ -10,8 +10,9 @@ from typing import Any
 from ..errors import CertificateRejected, PinMismatch, SecureMailError, TLSError
 from ..reasons import NotPinned
 from ..trust.base import Peer, Store
-from .explain import CLOSED, HANDSHAKE, TOO_OLD_FOR_13, Known, advise, say
+from .explain import advise, say
 from .facts import find_facts
+from .handshake import CLOSED, TOO_OLD_FOR_13, Known, known
 from .verify import Rules, peer_of
 
 
@@ -22,7 +23,7 @@ def refusal(sock: Any, error: BaseException, rules: Rules) -> BaseException:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _of_openssl(_peer(sock), error, rules)
     if isinstance(error, ssl.SSLError):
-        return tls_error(error, _where(_peer(sock)), least=sock.context.minimum_version)
+        return _of_tls(sock, _peer(sock), error, rules)
     if isinstance(error, Exception) and not isinstance(error, (OSError, SecureMailError)):
         # Whatever a store of somebody else raised is a refusal; asyncio knows only SSLError.
         return CertificateRejected(
@@ -71,19 +72,30 @@ def _of_openssl(
     )
 
 
-def tls_error(error: ssl.SSLError, where: dict[str, Any], *, least: int = 0) -> TLSError:
-    """`error` in our words. `where`: the details of a `SecureMailError`; `least`: the policy's
-    lowest version."""
+def _of_tls(sock: Any, peer: Peer, error: ssl.SSLError, rules: Rules) -> TLSError:
+    meaning = known(
+        error.reason or "", offered=rules.client_certificate, presented=bool(peer.presented)
+    )
+    least = sock.context.minimum_version
+    if meaning and meaning.code == TOO_OLD_FOR_13.code and least == ssl.TLSVersion.TLSv1_3:
+        meaning = TOO_OLD_FOR_13
+    return _say(error, meaning, _where(peer))
+
+
+def tls_error(error: ssl.SSLError, where: dict[str, Any], offered: str | None = None) -> TLSError:
+    """For an error on a connection that was verified: a TLS 1.3 server looks at its client after
+    the handshake. `where`: the details of a `SecureMailError`; `offered`: `TLSReport` has it."""
+    return _say(error, known(error.reason or "", offered=offered), where)
+
+
+def _say(error: ssl.SSLError, meaning: Known | None, where: dict[str, Any]) -> TLSError:
     if isinstance(error, TLSError):
         return error
-    known = HANDSHAKE.get(error.reason or "")
-    if known is None and isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
-        known = CLOSED
-    if known is None:
-        known = Known("tls", f"TLS failed: {error}.", "The server's log may say more.")
-    if known.code == TOO_OLD_FOR_13.code and least == ssl.TLSVersion.TLSv1_3:
-        known = TOO_OLD_FOR_13
-    found = TLSError(known.message, code=known.code, hint=known.hint, **where)
+    if meaning is None and isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        meaning = CLOSED
+    if meaning is None:
+        meaning = Known("tls", f"TLS failed: {error}.", "The server's log may say more.")
+    found = TLSError(meaning.message, code=meaning.code, hint=meaning.hint, **where)
     found.reason = error.reason or ""
     return found
 

@@ -35,6 +35,7 @@ class Rules(Value, kw_only=True):
     names: bool
     strong: bool
     warnings: tuple[Warning, ...] = ()
+    client_certificate: str | None = None  # the fingerprint of what is offered to the server
 
 
 class Negotiated(Value, kw_only=True):
@@ -63,6 +64,7 @@ def judge(peer: Peer, found: Negotiated, rules: Rules) -> TLSReport:
         trusted_by=vouched.by,
         pinned=pinned,
         waivers=vouched.waivers,
+        client_certificate=rules.client_certificate,
         not_checked=(*vouched.not_checked, *_NOT_CHECKED),
         warnings=(*vouched.warnings, *rules.warnings, *_self_signed(peer, vouched, rules)),
     )

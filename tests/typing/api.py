@@ -6,6 +6,7 @@ import smtplib
 import ssl
 from collections.abc import Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import securemail
@@ -23,6 +24,7 @@ from securemail import (
     CATrust,
     CertificateRejected,
     CertifiTrust,
+    ClientCertificate,
     ConnectionReport,
     ExactCertificate,
     Limits,
@@ -50,6 +52,7 @@ policy = TLSPolicy(
     strict_x509=True,
     legacy_ciphers="why",
     channel_binding="require",
+    client_certificate=ClientCertificate("me.pem", "me.key", password=lambda: "secret"),
 )
 pinned: TLSPolicy = TLSPolicy(trust=ExactCertificate(pin="sha256/", acknowledge="why"))
 context: ssl.SSLContext = policy.ssl_context()
@@ -99,6 +102,8 @@ stand_ins: tuple[type[smtplib.SMTP], type[imaplib.IMAP4]] = (smtp_module.LMTP, I
 
 tls: TLSReport | None = imap_report.tls
 plain: dict[str, Any] = imap_report.as_dict()
+offered: str | None = tls.client_certificate if tls else None
+in_one_file = ClientCertificate(Path("me.pem"), password=b"secret")
 
 try:
     IMAP4_SSL("imap.example.org", ssl_context=ssl.create_default_context())

@@ -1,0 +1,114 @@
+"""What a failed handshake means, and what to do. Pure."""
+
+from __future__ import annotations
+
+from ..values import Value
+
+
+class Known(Value):
+    """What a failed handshake means, and what to do."""
+
+    code: str
+    message: str
+    hint: str
+
+
+_OLD = Known(
+    "tls-too-old",
+    "the server refused TLS 1.2 and 1.3; it probably knows only TLS 1.0 or 1.1, "
+    "which RFC 8996 retired.",
+    "Its administrator must enable TLS 1.2 or newer; no setting here goes lower.",
+)
+TOO_OLD_FOR_13 = Known(
+    "tls-too-old",
+    "the server refused TLS 1.3, the least that this policy takes; it may know TLS 1.2.",
+    'Its administrator must enable TLS 1.3, or the policy take minimum_version="1.2".',
+)
+_NO_CIPHER = Known(
+    "no-common-cipher",
+    "the server and this policy have no cipher suite in common. (The server's alert may say SSLv3: "
+    "that is only its old name.)",
+    "The server should offer ECDHE with AES-GCM or ChaCha20. If it cannot be upgraded: "
+    'TLSPolicy(legacy_ciphers="why").',
+)
+_WEAK_DH = Known(
+    "weak-dh",
+    "the server uses Diffie-Hellman parameters that are too small.",
+    "Its administrator must make new ones (2048 bits or more) or prefer ECDHE. Until then: "
+    'TLSPolicy(legacy_ciphers="why"), which does without DHE.',
+)
+_CLIENT_CERTIFICATE = Known(
+    "client-certificate-wanted",
+    "the server demands a client certificate.",
+    "If you were given one: TLSPolicy(client_certificate=ClientCertificate(...)). Otherwise ask "
+    "its administrator for one, or for a port that takes a password alone.",
+)
+_REFUSED_OURS = Known(
+    "client-certificate-refused",
+    "the server does not accept the client certificate {offered} that it was offered{alert}.",
+    "Ask its administrator which certificates it takes. Perhaps this one has expired, is from "
+    "another authority, or comes without its intermediate certificate, which belongs into the same "
+    "file, after it.",
+)
+_RENEGOTIATION = Known(
+    "unsafe-renegotiation",
+    "the server lacks secure renegotiation (RFC 5746), which every server has had since 2010.",
+    "It must be upgraded; no setting here does without.",
+)
+_NOT_TLS = Known(
+    "not-tls",
+    "the other side does not speak TLS on this port.",
+    "The port probably expects STARTTLS, or no TLS at all. TLS from the first byte is on port 465 "
+    "(SMTP), 993 (IMAP) and 995 (POP3).",
+)
+CLOSED = Known(
+    "handshake-closed",
+    "the server ended the TLS handshake without a word.",
+    "It may not speak TLS on this port, or be overloaded; look into its log.",
+)
+# Alerts that a server sends about its client's certificate, or the lack of one (RFC 8446, 6.2).
+_OF_CLIENTS = {
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "",
+    "TLSV1_ALERT_UNKNOWN_CA": "unknown certificate authority",
+    "TLSV1_ALERT_ACCESS_DENIED": "access denied",
+    "TLSV1_ALERT_DECRYPT_ERROR": "a signature does not fit",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "bad certificate",
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": "unsupported certificate",
+    "SSLV3_ALERT_CERTIFICATE_REVOKED": "certificate revoked",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "certificate expired",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "certificate unknown",
+}
+# By `ssl.SSLError.reason`, which is stable where the text is not.
+HANDSHAKE = {
+    "TLSV1_ALERT_PROTOCOL_VERSION": _OLD,
+    "UNSUPPORTED_PROTOCOL": _OLD,
+    "NO_PROTOCOLS_AVAILABLE": _OLD,
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": _NO_CIPHER,
+    "TLSV1_ALERT_INSUFFICIENT_SECURITY": _NO_CIPHER,
+    "NO_SHARED_CIPHER": _NO_CIPHER,
+    "WRONG_CIPHER_RETURNED": _NO_CIPHER,
+    "DH_KEY_TOO_SMALL": _WEAK_DH,
+    **dict.fromkeys(_OF_CLIENTS, _CLIENT_CERTIFICATE),
+    "UNSAFE_LEGACY_RENEGOTIATION_DISABLED": _RENEGOTIATION,
+    "WRONG_VERSION_NUMBER": _NOT_TLS,
+    "PACKET_LENGTH_TOO_LONG": _NOT_TLS,
+    "RECORD_LAYER_FAILURE": _NOT_TLS,
+    "HTTP_REQUEST": _NOT_TLS,
+    "UNEXPECTED_EOF_WHILE_READING": CLOSED,
+}
+# Of these, the ones that a greeting in clear causes.
+NOT_TLS = tuple(reason for reason, known in HANDSHAKE.items() if known in (_NOT_TLS, CLOSED))
+
+
+def known(reason: str, *, offered: str | None = None, presented: bool = False) -> Known | None:
+    """What `reason` means, None where that is not known. `offered`: the fingerprint of the client
+    certificate that we have; `presented`: the server had shown its own by then, so the suite was
+    agreed on, and what it does not like is the client's."""
+    found = HANDSHAKE.get(reason)
+    if presented and reason == "SSLV3_ALERT_HANDSHAKE_FAILURE":
+        found = _CLIENT_CERTIFICATE
+    if found is not _CLIENT_CERTIFICATE or offered is None:
+        return found
+    alert = _OF_CLIENTS.get(reason, "")
+    said = _REFUSED_OURS.message.format(offered=offered, alert=alert and f" ({alert})")
+    return Known(_REFUSED_OURS.code, said, _REFUSED_OURS.hint)
