@@ -101,8 +101,13 @@ class Travel(Trouble):
         return Line(
             no_binding=binding.why if isinstance(binding, NoBinding) else None,
             must_bind=policy.channel_binding == "require",
-            has_certificate=getattr(policy, "client_certificate", None) is not None,
+            has_certificate=policy.client_certificate is not None or not self._is_gated(),
         )
+
+    def _is_gated(self) -> bool:
+        """Not so over a context of the caller's own, of which nobody knows what it has."""
+        channel = self._current_channel()
+        return isinstance(channel, Verified) and channel.report.gated
 
     def _terms(self) -> Terms:
         binding = self._binding()

@@ -1,6 +1,7 @@
 """Which code blocks a document has, and how each kind is run.
 
-    python           executed; one namespace for the whole document, which has `user` and `password`
+    python           executed; one namespace for the whole document, which has `user`, `password`,
+                     `access_token`, and a program's `client_id` and `client_secret`
     console, sh      lines that begin with `$ ` are commands (`> ` continues one); the lines after a
                      command are what it prints, `...` stands for anything, nothing for whatever
     toml             parsed

@@ -18,6 +18,7 @@ from unittest import mock
 
 import trustme
 
+import docs_oauth
 import docs_redirect
 from securemail.guard import Guarded
 from securemail.testing import MailServers
@@ -69,7 +70,10 @@ class Started:
 def start_servers(stack: ExitStack) -> Started:
     """Start the servers; they end with the stack."""
     users = {USER: PASSWORD}
-    public = stack.enter_context(MailServers(users=users, hostnames=HOSTNAMES, relay=True))
+    tokens = {docs_oauth.ACCOUNT: docs_oauth.TOKEN}
+    public = stack.enter_context(
+        MailServers(users=users, tokens=tokens, hostnames=HOSTNAMES, apop=True, relay=True)
+    )
     own = stack.enter_context(
         MailServers(users=users, hostnames=(OWN_CERTIFICATE,), certificate="self_signed")
     )
@@ -112,6 +116,7 @@ def documents_world(folder: Path) -> Iterator[World]:
         home.mkdir()
         (home / "corp.pem").write_bytes(started.corp_pem)
         (home / "server.pem").write_bytes(started.server_pem)
+        docs_oauth.write_files(home)
         me = trustme.CA().issue_cert("alice@example.org")
         (home / "me.pem").write_bytes(me.cert_chain_pems[0].bytes())
         (home / "me.key").write_bytes(me.private_key_pem.bytes())
@@ -132,6 +137,7 @@ def documents_world(folder: Path) -> Iterator[World]:
         os.environ["SSL_CERT_FILE"] = str(trusted)
         redirected = docs_redirect.redirecting(docs_redirect.socket.getaddrinfo, started.ports)
         stack.enter_context(mock.patch("socket.getaddrinfo", redirected))
+        stack.enter_context(docs_oauth.token_services())
         stack.enter_context(mock.patch("asyncio.run", run_to_the_end(asyncio.run)))
         stack.enter_context(mock.patch.object(Guarded, "_is_local", is_local))
         stack.enter_context(chdir(home))

@@ -141,7 +141,7 @@ def test_beside_a_channel_binding(
     script = Meets("imap")
     server = recording_server(script, context=people.server_context(pki, VERSIONS[1]))
     policy = policy_of(pki, people, "both.pem", channel_binding=wanted)
-    MAIL["imap"].attempt(server, policy=policy)
+    MAIL["imap"].cls("127.0.0.1", server.port, policy=policy).logout()
     assert isinstance(policy.connection_context(), ExportingContext) == (wanted == "require")
     assert script.met == ["Alice"]
 

@@ -14,6 +14,7 @@ from docs_examples import (
     run_commands,
     unknown_kinds,
 )
+from docs_oauth import TOKEN
 from docs_world import PASSWORD, USER, documents_world
 from securemail import PlaintextWarning
 
@@ -31,7 +32,13 @@ def test_the_code_blocks_run(path: Path, tmp_path: Path) -> None:
 def run_document(path: Path, folder: Path) -> None:
     with documents_world(folder) as world:
         document = parse(path, world.environment)
-        document.namespace.update(user=USER, password=PASSWORD)
+        document.namespace.update(
+            user=USER,
+            password=PASSWORD,
+            access_token=TOKEN,
+            client_id="the-programs-own",
+            client_secret="not so secret",
+        )
         for example in document.examples():
             example.evaluate()
 
@@ -101,7 +108,8 @@ assert (user, bool(password)) == ("alice", True)
 ```python
 assert x == 1
 from pathlib import Path
-assert {path.name for path in Path().iterdir()} == {"corp.pem", "server.pem", "me.pem", "me.key"}
+files = {"corp.pem", "server.pem", "me.pem", "me.key", "token.json"}
+assert {path.name for path in Path().iterdir()} == files
 ```
 
 ```python

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 
 from ..errors import printable
 from .encoding import hide
-from .mechanism import Refusal, Terms, Unusable
+from .mechanism import Refusal, Terms
 from .token import Token
 
-SEPARATOR = b"\x01"  # between the fields of both (RFC 7628, 3.1, "kvsep")
+SEPARATOR = b"\x01"  # between the fields of both (RFC 7628, 3.1, "kvsep"); `Token` has none in it
 _LONGEST_ERROR = 8192  # octets; the largest seen have some 300
 _MOST_DETAILS = 8
 _UNREADABLE = "unreadable"
@@ -23,7 +23,6 @@ class Bearer:
     after_error: ClassVar[bytes]  # what lets the server go on to its refusal
 
     def __init__(self, credentials: Token, terms: Terms) -> None:
-        _require_no_separator(credentials.user)
         self._credentials, self._terms = credentials, terms
         self.refusal: Refusal | None = None
         self.is_complete = False
@@ -42,16 +41,6 @@ class Bearer:
 
     def _message(self) -> bytes:
         raise NotImplementedError
-
-
-def _require_no_separator(user: str) -> None:
-    if SEPARATOR.decode() in user:
-        raise Unusable(
-            "the user name has the character U+0001 in it, which separates the fields of the "
-            "message.",
-            code="credentials-malformed",
-            hint="Where does the name come from?",
-        )
 
 
 def read_error(challenge: bytes, secrets: tuple[bytes, ...]) -> Refusal:
