@@ -28,6 +28,7 @@ from securemail import (
     Vouched,
 )
 from securemail.tls.exporter import ExportingContext
+from securemail.tls.handshake import known
 from servers import scripts
 from servers.attempts import MAIL, Mail, assert_nothing_said, failing, shown_of
 from servers.people import PASSWORD, People
@@ -229,12 +230,27 @@ def test_refused_after_the_upgrade(
 def test_with_a_context_of_the_callers_own(
     version: ssl.TLSVersion, pki: PKI, people: People, recording_server: Factory
 ) -> None:
-    """Whether it has a certificate is not known: neither is claimed."""
+    """Which certificate it has is not known: none is named."""
     server = recording_server(scripts.imap_ok, context=people.server_context(pki, version))
     context = ssl.create_default_context(cafile=str(pki.ca_pem))
     with failing(server) as failure:
         MAIL["imap"].attempt(server, ssl_context=context)
     assert failure.error.code == "client-certificate-wanted"
+    context.load_cert_chain(people["stranger.pem"])
+    with failing(server, 2) as failure:
+        MAIL["imap"].attempt(server, ssl_context=context)
+    assert failure.error.code == "client-certificate-refused"
+    assert "does not accept the client certificate (unknown certificate auth" in failure.text
+
+
+def test_alerts_that_may_have_other_causes() -> None:
+    """Are about our certificate where there is one alone."""
+    for reason in ("TLSV1_ALERT_ACCESS_DENIED", "TLSV1_ALERT_DECRYPT_ERROR"):
+        assert known(reason, presented=True) is None
+        found = known(reason, offered="AB:CD", presented=True)
+        assert found is not None
+        assert found.code == "client-certificate-refused"
+        assert "AB:CD" in found.message
 
 
 def test_no_suite_in_common_is_told_apart(

@@ -94,7 +94,7 @@ def _end_point(leaf: bytes | None) -> Binding | NoBinding:
 
 
 def _signature_hash(leaf: bytes) -> str | None:
-    """None where the signature has no hash (Ed25519), has several, or is not known."""
+    """None where the signature has no hash of its own (Ed25519), or is not known."""
     from cryptography.exceptions import UnsupportedAlgorithm
 
     try:

@@ -43,9 +43,9 @@ _CLIENT_CERTIFICATE = Known(
     "If you were given one: TLSPolicy(client_certificate=ClientCertificate(...)). Otherwise ask "
     "its administrator for one, or for a port that takes a password alone.",
 )
-_REFUSED_OURS = Known(
+_REFUSED = Known(
     "client-certificate-refused",
-    "the server does not accept the client certificate {offered} that it was offered{alert}.",
+    "the server does not accept the client certificate{which}{alert}.",
     "Ask its administrator which certificates it takes. Perhaps this one has expired, is from "
     "another authority, or comes without its intermediate certificate, which belongs into the same "
     "file, after it.",
@@ -66,17 +66,19 @@ CLOSED = Known(
     "the server ended the TLS handshake without a word.",
     "It may not speak TLS on this port, or be overloaded; look into its log.",
 )
-# Alerts that a server sends about its client's certificate, or the lack of one (RFC 8446, 6.2).
-_OF_CLIENTS = {
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "",
+# Alerts about a client's certificate (RFC 8446, 6.2), in words.
+_REFUSALS = {
     "TLSV1_ALERT_UNKNOWN_CA": "unknown certificate authority",
-    "TLSV1_ALERT_ACCESS_DENIED": "access denied",
-    "TLSV1_ALERT_DECRYPT_ERROR": "a signature does not fit",
     "SSLV3_ALERT_BAD_CERTIFICATE": "bad certificate",
     "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": "unsupported certificate",
     "SSLV3_ALERT_CERTIFICATE_REVOKED": "certificate revoked",
     "SSLV3_ALERT_CERTIFICATE_EXPIRED": "certificate expired",
     "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "certificate unknown",
+}
+# These are about it where there is one, and can have other causes.
+_PERHAPS = {
+    "TLSV1_ALERT_ACCESS_DENIED": "access denied",
+    "TLSV1_ALERT_DECRYPT_ERROR": "a signature does not fit",
 }
 # By `ssl.SSLError.reason`, which is stable where the text is not.
 HANDSHAKE = {
@@ -88,7 +90,8 @@ HANDSHAKE = {
     "NO_SHARED_CIPHER": _NO_CIPHER,
     "WRONG_CIPHER_RETURNED": _NO_CIPHER,
     "DH_KEY_TOO_SMALL": _WEAK_DH,
-    **dict.fromkeys(_OF_CLIENTS, _CLIENT_CERTIFICATE),
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": _CLIENT_CERTIFICATE,
+    **dict.fromkeys(_REFUSALS, _REFUSED),
     "UNSAFE_LEGACY_RENEGOTIATION_DISABLED": _RENEGOTIATION,
     "WRONG_VERSION_NUMBER": _NOT_TLS,
     "PACKET_LENGTH_TOO_LONG": _NOT_TLS,
@@ -107,8 +110,16 @@ def known(reason: str, *, offered: str | None = None, presented: bool = False) -
     found = HANDSHAKE.get(reason)
     if presented and reason == "SSLV3_ALERT_HANDSHAKE_FAILURE":
         found = _CLIENT_CERTIFICATE
-    if found is not _CLIENT_CERTIFICATE or offered is None:
-        return found
-    alert = _OF_CLIENTS.get(reason, "")
-    said = _REFUSED_OURS.message.format(offered=offered, alert=alert and f" ({alert})")
-    return Known(_REFUSED_OURS.code, said, _REFUSED_OURS.hint)
+    is_ours = found is _CLIENT_CERTIFICATE or reason in _PERHAPS
+    if found is _REFUSED or (is_ours and offered is not None):
+        return _refused(offered, _REFUSALS.get(reason) or _PERHAPS.get(reason))
+    return found
+
+
+def _refused(offered: str | None, alert: str | None) -> Known:
+    """`offered` is None with a context of the caller's own: he knows which it was."""
+    said = _REFUSED.message.format(
+        which=f" {offered} that it was offered" if offered else "",
+        alert=f" ({alert})" * bool(alert),
+    )
+    return Known(_REFUSED.code, said, _REFUSED.hint)
