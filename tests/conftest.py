@@ -70,7 +70,7 @@ def postfix(pki: PKI, dovecot: Dovecot) -> Iterator[Postfix]:
 @pytest.fixture(scope="session")
 def introspection() -> Iterator[Introspection]:
     """Who revokes a token in a test puts it back."""
-    with Introspection({f"token of {user}": user for user in ALL_USERS}) as server:
+    with Introspection({f"token-of-{user}": user for user in ALL_USERS}) as server:
         yield server
 
 

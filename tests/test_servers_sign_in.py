@@ -77,10 +77,10 @@ def test_signs_in_by_token(place: Place, mechanism: str, introspection: Introspe
     exchange = exchanges.BY_TOKEN[mechanism]
     asked = len(introspection.asked)
     with place.logging("alice", mechanism, True, False, False):
-        assert place.sign_in(mechanism, exchange("alice", "token of alice"))
-        assert not place.sign_in(mechanism, exchange("alice", "token of nobody"))
-        assert not place.sign_in(mechanism, exchange("alice", "token of bob"))
-    wanted = ["token of alice", "token of nobody", "token of bob"]
+        assert place.sign_in(mechanism, exchange("alice", "token-of-alice"))
+        assert not place.sign_in(mechanism, exchange("alice", "token-of-nobody"))
+        assert not place.sign_in(mechanism, exchange("alice", "token-of-bob"))
+    wanted = ["token-of-alice", "token-of-nobody", "token-of-bob"]
     assert list(dict.fromkeys(introspection.asked[asked:])) == wanted
 
 
