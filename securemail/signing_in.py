@@ -28,7 +28,7 @@ from .sasl.choose import (
     takes,
     usable,
 )
-from .sasl.credentials import Secret
+from .sasl.credentials import Password, Secret
 from .sasl.encoding import hide
 from .sasl.exchange import Exchange
 from .sasl.mechanism import Broken, Cancelled, Unproved, Unusable
@@ -225,12 +225,14 @@ class SigningIn(Travel):
     def _advice(self, reply: Reply, credentials: Any, others: tuple[str, ...]) -> Iterator[str]:
         """What to do after a refusal: what looks wrong in what was given; what such words mean,
         where that is known; and the other ways there are."""
-        from .answers import hint_for
+        from .answers import WRONG, hint_for
 
         if doubts := getattr(credentials, "doubts", ()):
             yield f"Look at what was given: {'; '.join(doubts)}."
         host = self._endpoint.name.name if self._endpoint is not None else ""
         known = hint_for(self._PROTOCOL, host, reply.text)
+        if known == WRONG and not isinstance(credentials, Password):
+            known = ""  # it speaks of a password
         yield known or getattr(credentials, "advice", "Check what was given.")
         yield "The connection takes no second attempt."
         if others:
