@@ -62,12 +62,14 @@ class Site:
         return TLSPolicy(**{"trust": CATrust(self.ca), **terms})
 
     @contextmanager
-    def connected(self, *mechanisms: str, at: Any = None, **terms: Any) -> Iterator[Any]:
-        """A client of ours, that wants these mechanisms, or has the default policy. `terms`: of
-        its `TLSPolicy`. `at`: another address, of somebody in between."""
-        wanted = {"auth": AuthPolicy(mechanisms=mechanisms)} if mechanisms else {}
+    def connected(
+        self, *mechanisms: str, auth: AuthPolicy | None = None, at: Any = None, **terms: Any
+    ) -> Iterator[Any]:
+        """A client of ours, that wants these mechanisms, or has that or the default policy.
+        `terms`: of its `TLSPolicy`. `at`: another address, of somebody in between."""
+        wanted = AuthPolicy(mechanisms=mechanisms) if mechanisms else auth
         cls, _ = CLASSES[self.protocol, self.way]
-        client = cls(*(at or self.address), policy=self.policy(**terms), timeout=20, **wanted)
+        client = cls(*(at or self.address), policy=self.policy(**terms), auth=wanted, timeout=20)
         try:
             yield client
         finally:
