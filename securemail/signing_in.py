@@ -26,8 +26,9 @@ from .sasl.choose import (
     name_of,
     say_how,
     takes,
+    usable,
 )
-from .sasl.credentials import Secret
+from .sasl.credentials import Password, Secret
 from .sasl.encoding import hide
 from .sasl.exchange import Exchange
 from .sasl.mechanism import Broken, Cancelled, Unproved, Unusable
@@ -149,8 +150,9 @@ class SigningIn(Travel):
         """One attempt by the way `name`; a success, or an error. `credentials`: None where only a
         callable of the caller's has them."""
         self._require_fresh(name)
+        self._over = self._line()
         secrets = Secret(getattr(credentials, "secrets", ()))
-        with self._excepting(name), self._during_sign_in(), self._hushing(secrets):
+        with self._excepting(name), self._during_sign_in(name), self._hushing(secrets):
             reply = talk().without(secrets.reveal())
         if reply.kind != "success":
             raise self._declined_by_server(name, reply, credentials, mechanism)
@@ -223,22 +225,26 @@ class SigningIn(Travel):
     def _advice(self, reply: Reply, credentials: Any, others: tuple[str, ...]) -> Iterator[str]:
         """What to do after a refusal: what looks wrong in what was given; what such words mean,
         where that is known; and the other ways there are."""
-        from .answers import hint_for
+        from .answers import WRONG, hint_for
 
         if doubts := getattr(credentials, "doubts", ()):
             yield f"Look at what was given: {'; '.join(doubts)}."
         host = self._endpoint.name.name if self._endpoint is not None else ""
         known = hint_for(self._PROTOCOL, host, reply.text)
+        if known == WRONG and not isinstance(credentials, Password):
+            known = ""  # it speaks of a password
         yield known or getattr(credentials, "advice", "Check what was given.")
         yield "The connection takes no second attempt."
         if others:
-            how = say_how(others[0])
-            yield f"The server also offers {', '.join(others)}; to use one: {how}."
+            advised = usable(others, credentials, self._offered, self._over)[:1]
+            how = "".join(f"; to use one: {say_how(name)}" for name in advised)
+            yield f"The server also offers {', '.join(others)}{how}."
 
     @contextmanager
-    def _during_sign_in(self) -> Iterator[None]:
+    def _during_sign_in(self, name: str) -> Iterator[None]:
         """A dialogue that breaks off leaves no connection behind."""
         before, self._stage = self._stage, "during the sign-in"
+        self._suspected = self._suspect(name)
         try:
             yield
         except Broken as error:
@@ -254,7 +260,17 @@ class SigningIn(Travel):
                 raise
             raise self._close_for(self._not_spoken(error)) from error
         finally:
-            self._stage = before
+            self._stage, self._suspected = before, ""
+
+    def _suspect(self, name: str) -> str:
+        """Dovecot 2.4 hangs up at a binding that it does not know, without a word."""
+        binding = self._binding() if name.endswith("-PLUS") else None
+        if not isinstance(binding, Binding):
+            return ""
+        return (
+            f"It may not know this channel binding, {binding.type}: "
+            'TLSPolicy(channel_binding="prefer") takes the usual one, "never" does without. '
+        )
 
     def _not_a_sign_in(self, error: Broken) -> SecureMailError:
         if isinstance(error, Unproved):

@@ -31,6 +31,7 @@ class Travel(Trouble):
     _channel: Channel = Plaintext("there is no connection")
     _excepted: Excepted | None = None  # while a sign-in goes in clear, as the policy allows
     _offered: Offer = Offer(mechanisms=())  # what the server takes, as it said for this sign-in
+    _over: Line = Line()  # what there was to travel over, for this sign-in
     _declined: str = ""  # why this connection takes no further sign-in
 
     def _policy_here(self) -> TLSPolicy | None:

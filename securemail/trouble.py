@@ -47,6 +47,7 @@ class Trouble:
     _in_clear: str | None = None  # why that was without TLS
     _ended: Exception | None = None  # what ended the connection: later verbs raise it too
     _stage: str = "in the middle of an answer"  # what is going on, for an error
+    _suspected: str = ""  # what the server may hang up at, for an error
     _unheard: str = ""  # what a silent server may be waiting for; until something was said to it
 
     def _close_now(self) -> None:
@@ -103,7 +104,8 @@ class Trouble:
             f"the server hung up {when}.",
             number=getattr(cause, "errno", None),
             hint=self._unheard
-            or "It may be overloaded, or refuse this computer; look into its log.",
+            or self._suspected
+            + "It may be overloaded, or refuse this computer; look into its log.",
             **details,
         )
 

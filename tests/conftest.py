@@ -16,7 +16,7 @@ from servers import cyrus
 from servers.aiosmtpd_server import AiosmtpdServer
 from servers.clients import strict_context
 from servers.dovecot import ALL_MECHANISMS, ALL_USERS, Dovecot, verifiers
-from servers.dovecot24 import Dovecot24, running
+from servers.dovecot24 import ALL_MECHANISMS_24, Dovecot24, running
 from servers.introspection import Introspection
 from servers.pki import PKI
 from servers.places import Place
@@ -70,7 +70,7 @@ def postfix(pki: PKI, dovecot: Dovecot) -> Iterator[Postfix]:
 @pytest.fixture(scope="session")
 def introspection() -> Iterator[Introspection]:
     """Who revokes a token in a test puts it back."""
-    with Introspection({f"token of {user}": user for user in ALL_USERS}) as server:
+    with Introspection({f"token-of-{user}": user for user in ALL_USERS}) as server:
         yield server
 
 
@@ -116,6 +116,20 @@ def cyrus_postfix(pki: PKI, full_dovecot: Dovecot) -> Iterator[Postfix]:
 def dovecot24(pki: PKI) -> Iterator[Dovecot24]:
     """With the users of `full_dovecot`."""
     with running(pki["good"], users=ALL_USERS, stored=verifiers()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def full_dovecot24(pki: PKI, introspection: Introspection) -> Iterator[Dovecot24]:
+    """With all mechanisms, and the users, of `full_dovecot`, and those that bind."""
+    with running(
+        pki["good"],
+        mechanisms=ALL_MECHANISMS_24,
+        users=ALL_USERS,
+        stored=verifiers(),
+        introspection=introspection,
+        client_ca=pki.ca_pem,
+    ) as server:
         yield server
 
 

@@ -26,6 +26,7 @@ from securemail.sasl.choose import (
     choose_mechanism,
     name_of,
     say_how,
+    usable,
 )
 
 PASSWORD = Password("ada", "a long secret")
@@ -208,6 +209,15 @@ def test_who_has_no_password_is_not_told_of_passwords() -> None:
     assert "other credentials" in raised.value.hint
 
 
+def test_nothing_is_advised_that_the_line_does_not_allow() -> None:
+    with pytest.raises(CredentialsRefused) as raised:
+        chosen(PASSWORD, offer("SCRAM-SHA-1-PLUS"), wanted=("PLAIN",))
+    assert "mechanisms=" not in raised.value.hint
+    with pytest.raises(CredentialsRefused) as raised:  # the control
+        chosen(PASSWORD, offer("SCRAM-SHA-1-PLUS"), BOUND, wanted=("PLAIN",))
+    assert 'mechanisms=("SCRAM-SHA-1-PLUS",)' in raised.value.hint
+
+
 def test_a_port_without_sign_in_is_called_that() -> None:
     with pytest.raises(CredentialsRefused, match="takes no sign-in"):
         chosen(PASSWORD, offer())
@@ -219,6 +229,16 @@ def test_what_else_there_is_after_a_refusal() -> None:
         *("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN", "CRAM-MD5", "APOP"),
     )
     assert alternatives(TOKEN, EVERY, "OAUTHBEARER") == ("XOAUTH2",)
+    assert usable(("SCRAM-SHA-1-PLUS", "PLAIN", "APOP"), PASSWORD, EVERY, VERIFIED) == (
+        "PLAIN",
+        "APOP",
+    )
+    assert usable(("SCRAM-SHA-1-PLUS", "PLAIN"), PASSWORD, EVERY, MUST_BIND) == (
+        "SCRAM-SHA-1-PLUS",
+    )
+    assert usable(("CRAM-MD5", "PLAIN"), PASSWORD, EVERY, LOOPBACK) == ("PLAIN",)
+    login = offer("CRAM-MD5", commands=("LOGIN",))
+    assert usable(("LOGIN", "CRAM-MD5"), UNUSUAL, login, VERIFIED) == ("CRAM-MD5",)
     assert say_how("PLAIN").startswith('auth=AuthPolicy(mechanisms=("PLAIN",))')
 
 

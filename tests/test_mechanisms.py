@@ -280,6 +280,7 @@ def test_strange_json_is_unreadable_and_no_trouble(name: str) -> None:
 
 def test_only_text_members_are_told() -> None:
     found = {"status": "400", "n": 1, "list": ["x"], "none": None, "o": {"x": "y"}, "scope": "s"}
+    found |= {"openid-configuration": ""}
     assert read_error(json.dumps(found).encode(), ()) == Refusal("400", (("scope", "s"),))
 
 

@@ -18,6 +18,7 @@ from securemail import (
     AuthenticationFailed,
     AuthPolicy,
     CATrust,
+    ConnectFailed,
     CredentialsRefused,
     Password,
     PolicyError,
@@ -28,7 +29,7 @@ from servers.attempts import MAIL, PASSWORD, USER, Mail, assert_survives_picklin
 from servers.leaks import leaks
 from servers.pki import PKI
 from servers.recording import Record, RecordingServer
-from servers.rude import Scripted, accepts
+from servers.rude import Scripted, accepts, asks, closes, refuses
 from servers.scram import HASHES, ScramServer, only_tls12
 
 Factory = Callable[..., RecordingServer]
@@ -157,6 +158,39 @@ def test_a_wrong_password(mail: Mail, world: World) -> None:
     assert attempts(record) == ["SCRAM-SHA-256"]
     assert leaks(record.everything, "another password") == []
     assert leaks(record.everything, PASSWORD) == []
+
+
+@every_class
+@pytest.mark.parametrize("tls12", [False, True])
+def test_what_is_advised_can_be_done_on_such_a_connection(
+    tls12: bool, mail: Mail, world: World
+) -> None:
+    """A mechanism that binds needs a binding, which TLS 1.3 has not unless it is required."""
+    offered = ("PLAIN", "SCRAM-SHA-256-PLUS")
+    wanted = AuthPolicy(mechanisms=("PLAIN",))
+    answers = (asks(b""), refuses) if mail.protocol == "imap" else (refuses,)  # no SASL-IR
+    client = world.connect(mail, answers, offered, tls12=tls12, auth=wanted)
+    with pytest.raises(AuthenticationFailed) as raised:
+        client.login(USER, "another password")
+    assert raised.value.offered[0] == "SCRAM-SHA-256-PLUS"
+    assert ('mechanisms=("SCRAM-SHA-256-PLUS",)' in raised.value.hint) is tls12
+
+
+@every_class
+@pytest.mark.parametrize("wanted", ["end-point", "never"])
+def test_a_server_that_hangs_up_at_a_binding(wanted: str, mail: Mail, world: World) -> None:
+    """As Dovecot 2.4 does at one that it does not know."""
+    client = world.connect(
+        mail,
+        (closes,),
+        ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"),
+        policy={"channel_binding": wanted},
+    )
+    with pytest.raises(ConnectFailed, match="hung up during the sign-in") as raised:
+        client.login(USER, PASSWORD)
+    assert raised.value.credentials_sent is False
+    assert ("tls-server-end-point" in raised.value.hint) is (wanted == "end-point")
+    assert ('channel_binding="prefer"' in raised.value.hint) is (wanted == "end-point")
 
 
 def flipped(final: bytes) -> bytes:

@@ -7,13 +7,12 @@ is read from its log, and not the library.
 import contextlib
 import poplib
 import socket
-import ssl
 
 import pytest
 
 from servers import cyrus, exchanges, passwords
 from servers.clients import strict_context
-from servers.dovecot import ITERATIONS, Dovecot
+from servers.dovecot import ITERATIONS
 from servers.exchanges import Exchange, sign_in
 from servers.introspection import Introspection
 from servers.pki import PKI
@@ -34,9 +33,10 @@ TOKENS = ("OAUTHBEARER", "XOAUTH2")
 
 FULL = ("full_dovecot imap", "full_dovecot pop3", "full_postfix smtp")
 CYRUS = "cyrus_postfix smtp"
+DOVECOT24 = ("full_dovecot24 imap", "full_dovecot24 pop3")
 
 BY_PASSWORD = [
-    *((where, mechanism) for where in FULL for mechanism in DOVECOT_PASSWORDS),
+    *((where, mechanism) for where in (*FULL, *DOVECOT24) for mechanism in DOVECOT_PASSWORDS),
     *((CYRUS, mechanism) for mechanism in cyrus.MECHANISMS),
 ]
 
@@ -71,16 +71,16 @@ def test_users_and_passwords_with_odd_characters(place: Place, user: str) -> Non
 
 
 @real_server
-@pytest.mark.parametrize("place", FULL, indirect=True)
+@pytest.mark.parametrize("place", [*FULL, *DOVECOT24], indirect=True)
 @pytest.mark.parametrize("mechanism", TOKENS)
 def test_signs_in_by_token(place: Place, mechanism: str, introspection: Introspection) -> None:
     exchange = exchanges.BY_TOKEN[mechanism]
     asked = len(introspection.asked)
     with place.logging("alice", mechanism, True, False, False):
-        assert place.sign_in(mechanism, exchange("alice", "token of alice"))
-        assert not place.sign_in(mechanism, exchange("alice", "token of nobody"))
-        assert not place.sign_in(mechanism, exchange("alice", "token of bob"))
-    wanted = ["token of alice", "token of nobody", "token of bob"]
+        assert place.sign_in(mechanism, exchange("alice", "token-of-alice"))
+        assert not place.sign_in(mechanism, exchange("alice", "token-of-nobody"))
+        assert not place.sign_in(mechanism, exchange("alice", "token-of-bob"))
+    wanted = ["token-of-alice", "token-of-nobody", "token-of-bob"]
     assert list(dict.fromkeys(introspection.asked[asked:])) == wanted
 
 
@@ -96,7 +96,7 @@ def test_a_token_can_be_revoked(place: Place, mechanism: str, introspection: Int
 
 
 @real_server
-@pytest.mark.parametrize("place", FULL[:2], indirect=True)
+@pytest.mark.parametrize("place", [*FULL[:2], *DOVECOT24], indirect=True)
 def test_signs_in_by_certificate(place: Place, pki: PKI) -> None:
     with_certificate = strict_context(pki.ca_pem)
     with_certificate.load_cert_chain(pki.client_certificate("bob"))
@@ -109,17 +109,17 @@ def test_signs_in_by_certificate(place: Place, pki: PKI) -> None:
 
 
 @real_server
-@pytest.mark.parametrize("place", FULL[:2], indirect=True)
+@pytest.mark.parametrize("place", [*FULL[:2], *DOVECOT24], indirect=True)
 def test_signs_in_as_nobody_in_particular(place: Place) -> None:
     with place.logging("anonymous", "ANONYMOUS", True):
         assert place.sign_in("ANONYMOUS", exchanges.anonymous())
 
 
 @real_server
-def test_apop(full_dovecot: Dovecot, client_context: ssl.SSLContext) -> None:
-    place = Place(full_dovecot, "pop3", client_context)
+@pytest.mark.parametrize("place", ["full_dovecot pop3", "full_dovecot24 pop3"], indirect=True)
+def test_apop(place: Place) -> None:
     with place.logging("alice", "APOP", True, False):
-        for password in (full_dovecot.users["alice"], "wrong"):
+        for password in (place.server.users["alice"], "wrong"):
             with place.connected() as client, contextlib.suppress(poplib.error_proto):
                 client.apop("alice", password)  # type: ignore[union-attr]
 

@@ -202,9 +202,12 @@ def test_the_same_token_again_is_no_renewal(mail: Mail, world: World) -> None:
 @every_class
 def test_a_token_of_text_has_no_second_chance(mail: Mail, world: World) -> None:
     client = world.connect(mail, "OAUTHBEARER")
-    with pytest.raises(AuthenticationFailed):
+    with pytest.raises(AuthenticationFailed) as raised:
         client.authenticate(Token(USER, EXPIRED))
     assert world.attempts() == ["OAUTHBEARER"]
+    # SMTP's 535 speaks of a password, as a rule; here there is none.
+    assert Token.advice in raised.value.hint
+    assert "is wrong" not in raised.value.hint
 
 
 class OutOfReach(Exception):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from .answer import Answer, Said
 from .providers import PROVIDERS
 from .servers import PROGRAMS, STANDARD, TEMPORARY
+from .servers import WRONG as WRONG
 
 # The most specific first. A passing trouble comes before what a provider's name alone suggests.
 TABLE: tuple[Answer, ...] = (

@@ -9,7 +9,7 @@ _ANOTHER_WAY = (
     "The server does not take this mechanism, whatever the password: choose another one, "
     "AuthPolicy(mechanisms=(...))."
 )
-_WRONG = "The user name or the password is wrong, as far as the server tells."
+WRONG = "The user name or the password is wrong, as far as the server tells."
 _NO_TLS_SEEN = (
     "The server takes this connection for one without TLS, so something in front of it takes TLS "
     "off; its administrator has to tell the server."
@@ -109,9 +109,9 @@ STANDARD: tuple[Answer, ...] = (
         response="CONTACTADMIN",
         hint="The server sends you to its administrator: the account may be locked.",
     ),
-    Answer(response="AUTHENTICATIONFAILED", hint=_WRONG),
+    Answer(response="AUTHENTICATIONFAILED", hint=WRONG),
     # RFC 3206, 5 and 4
-    Answer(response="AUTH", hint=_WRONG),
+    Answer(response="AUTH", hint=WRONG),
     Answer(
         response="SYS/PERM",
         hint="The password may be right: the server cannot open this mailbox until its "
@@ -126,5 +126,5 @@ STANDARD: tuple[Answer, ...] = (
         "AuthPolicy(mechanisms=(...)), or a Token.",
     ),
     Answer(protocol="smtp", replies=(538,), hint=_NO_TLS_SEEN),
-    Answer(protocol="smtp", replies=(535,), hint=_WRONG),
+    Answer(protocol="smtp", replies=(535,), hint=WRONG),
 )

@@ -118,6 +118,16 @@ def alternatives(credentials: object, offer: Offer, tried: str) -> tuple[str, ..
     return tuple(name for name in every if name in there and name != tried)
 
 
+def usable(names: Iterable[str], credentials: object, offer: Offer, line: Line) -> tuple[str, ...]:
+    """Those of the offered ways `names` that could be taken over this `line`: what is advised has
+    to work."""
+
+    def way(name: str) -> Any:
+        return KNOWN.get(name) if name in offer.mechanisms else name
+
+    return tuple(name for name in names if not _objection(way(name), credentials, offer, line))
+
+
 def say_how(name: str) -> str:
     """How to choose another way: in a program, and in a policy file."""
     return (
@@ -201,7 +211,8 @@ def _hint(credentials: object, offer: Offer, passed: Iterable[PassedOver], line:
             'channel_binding="prefer" does without.'
         )
     tried = {one.way for one in passed}
-    others = [name for name in alternatives(credentials, offer, "") if name not in tried]
+    untried = (name for name in alternatives(credentials, offer, "") if name not in tried)
+    others = usable(untried, credentials, offer, line)
     if others:
         return f"{others[0]} is offered, and used only where it is asked for: {say_how(others[0])}."
     if not isinstance(credentials, Password) and (offer.mechanisms or offer.commands):

@@ -50,7 +50,7 @@ def read_error(challenge: bytes, secrets: tuple[bytes, ...]) -> Refusal:
     texts = [
         (_shown(name, secrets), _shown(value, secrets))
         for name, value in found.items()
-        if isinstance(value, str)
+        if isinstance(value, str) and value  # Dovecot 2.4 has empty ones
     ]
     details = [(name, value) for name, value in texts if name != "status"]
     status = dict(texts).get("status") or _UNREADABLE

@@ -161,11 +161,16 @@ class Dovecot:
 
     def sign_ins_of(self, user: str) -> list[SignIn]:
         """All that were answered, accepted or not, also those that Postfix asked about."""
-        return sign_ins.ended(self._log_up_to_now(), user)
+        return self.sign_ins(user)[1]
 
     def sign_ins_begun(self) -> list[Begun]:
         """All, of any user, also those that came to no end."""
-        return sign_ins.begun(self._log_up_to_now())
+        return self.sign_ins("")[0]
+
+    def sign_ins(self, user: str) -> tuple[list[Begun], list[SignIn]]:
+        """`sign_ins_begun` and `sign_ins_of`, by one look at the log."""
+        log = self._log_up_to_now()
+        return sign_ins.begun(log), sign_ins.ended(log, user)
 
     def _log_up_to_now(self) -> str:
         sign_ins.wait(self.auth_socket, self._options.mechanisms[0], self.log)

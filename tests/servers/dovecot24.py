@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from servers.dovecot import MECHANISMS, USERS, Dovecot
+from servers.dovecot import ALL_MECHANISMS, MECHANISMS, USERS, Dovecot
+from servers.introspection import Introspection
 from servers.pki import Issued
 from servers.processes import (
     ServerUnavailable,
@@ -21,7 +22,9 @@ ROOT = "SECUREMAIL_DOVECOT24"  # in the environment: the folder in which it is
 DEFAULT_ROOT = Path(__file__).parents[2] / ".venvs" / "dovecot24"
 ADVICE = "Dovecot 2.4 is not in {root}: run scripts/install-test-servers, as root"
 
-BINDING_MECHANISMS = (*MECHANISMS, "scram-sha-1-plus", "scram-sha-256-plus")
+PLUS = ("scram-sha-1-plus", "scram-sha-256-plus")
+BINDING_MECHANISMS = (*MECHANISMS, *PLUS)
+ALL_MECHANISMS_24 = (*ALL_MECHANISMS, *PLUS)
 
 TEMPLATE = """\
 dovecot_config_version = 2.4.1
@@ -48,8 +51,10 @@ auth_mechanisms = {mechanisms}
 auth_failure_delay = 0
 auth_username_chars =
 passdb passwd-file {{
+  mechanisms_filter = {by_password}
   passwd_file_path = {folder}/users
 }}
+{more_passdbs}
 userdb static {{
   fields {{
     uid = {mail_user}
@@ -104,6 +109,30 @@ service anvil {{
 {settings}
 """
 
+BY_TOKEN = """\
+passdb oauth2 {{
+  mechanisms_filter = {by_token}
+}}
+oauth2_introspection_mode = post
+oauth2_introspection_url = {url}
+oauth2_active_attribute = active
+oauth2_active_value = true
+oauth2_username_attribute = username
+"""
+
+BY_CERTIFICATE = """\
+ssl_server_ca_file = {folder}/client-ca.pem
+ssl_server_request_client_cert = yes
+ssl_server_require_crl = no
+auth_ssl_username_from_cert = yes
+passdb static {{
+  mechanisms_filter = external
+  fields {{
+    nopassword = yes
+  }}
+}}
+"""
+
 # Dovecot has a setting for the lowest version only; OpenSSL has one for the highest.
 OPENSSL_CNF = """\
 openssl_conf = init
@@ -140,7 +169,7 @@ class Dovecot24(Dovecot):
 
     It offers SCRAM-SHA-1-PLUS and SCRAM-SHA-256-PLUS over TLS: with tls-unique in TLS 1.2, and
     tls-exporter in TLS 1.3. It ends the connection of a client that names any other binding.
-    It delivers no mail.
+    With `introspection` and `client_ca` it has ALL_MECHANISMS_24. It delivers no mail.
     """
 
     def __init__(
@@ -151,6 +180,8 @@ class Dovecot24(Dovecot):
         mechanisms: Sequence[str] = BINDING_MECHANISMS,
         users: Mapping[str, str] = USERS,
         stored: Mapping[str, str] | None = None,
+        introspection: Introspection | None = None,
+        client_ca: Path | None = None,
         ssl_min_protocol: str = "TLSv1.2",
         ssl_max_protocol: str = "",
         settings: str = "",
@@ -161,6 +192,8 @@ class Dovecot24(Dovecot):
             mechanisms=mechanisms,
             users=users,
             stored=stored,
+            introspection=introspection,
+            client_ca=client_ca,
             ssl_min_protocol=ssl_min_protocol,
             settings=settings,
         )
@@ -191,12 +224,26 @@ class Dovecot24(Dovecot):
             listen=f"{self.host}, {self.remote_host}",
             ssl_min_protocol=self._options.ssl_min_protocol,
             mechanisms=" ".join(self._options.mechanisms),
+            by_password=self._options.by_password,
+            more_passdbs=self._by_token() + self._by_certificate(),
             mail_user=mail_user.pw_uid,
             mail_group=mail_user.pw_gid,
             settings=self._options.settings,
             **self.ports,
         )
         return self._write("dovecot.conf", text, 0o600)
+
+    def _by_token(self) -> str:
+        options = self._options
+        if options.introspection is None:
+            return ""
+        return BY_TOKEN.format(by_token=options.by_token, url=options.introspection.url)
+
+    def _by_certificate(self) -> str:
+        if self._options.client_ca is None:
+            return ""
+        shutil.copy(self._options.client_ca, self._folder / "client-ca.pem")
+        return BY_CERTIFICATE.format(folder=self._inside)
 
     def _write(self, name: str, text: str, mode: int) -> Path:
         path = self._folder / name

@@ -32,14 +32,30 @@ class Place:
         with self.connected(**connect) as client:
             return sign_in(client, mechanism, exchange)
 
-    @contextmanager
-    def logging(self, user: str, mechanism: str, *accepted: bool) -> Iterator[None]:
+    def logging(
+        self, user: str, mechanism: str, *accepted: bool
+    ) -> contextlib.AbstractContextManager[None]:
         """What is done inside is exactly that in the server's log."""
-        begun, ended = len(self.server.sign_ins_begun()), len(self.server.sign_ins_of(user))
-        yield
-        new = self.server.sign_ins_of(user)[ended:]
-        assert new == [SignIn(self.protocol, mechanism, one) for one in accepted]
-        assert self.server.sign_ins_begun()[begun:] == [Begun(self.protocol, mechanism)] * len(new)
+        return logging(self.server, self.protocol, user, mechanism, *accepted)
+
+
+@contextmanager
+def logging(
+    server: Dovecot | Postfix,
+    protocol: str,
+    user: str,
+    mechanism: str,
+    *accepted: bool,
+    binding: str = "",
+) -> Iterator[None]:
+    """What is done inside is exactly that in the server's log: one sign-in for each `accepted`, and
+    no other was begun."""
+    begun, ended = map(len, server.sign_ins(user))
+    yield
+    all_begun, all_ended = server.sign_ins(user)
+    new = [SignIn(protocol, mechanism, one, binding) for one in accepted]
+    assert all_ended[ended:] == new
+    assert all_begun[begun:] == [Begun(protocol, mechanism)] * len(new)
 
 
 @contextmanager

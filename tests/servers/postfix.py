@@ -164,15 +164,22 @@ class Postfix:
 
     def sign_ins_of(self, user: str) -> list[SignIn]:
         """All that were answered, accepted or not."""
-        if self._cyrus_mechanisms:
-            return cyrus.ended(self._log_up_to_now(), user)
-        return [found for found in self._dovecot.sign_ins_of(user) if found.service == "smtp"]
+        return self.sign_ins(user)[1]
 
     def sign_ins_begun(self) -> list[Begun]:
         """All, of any user, also those that came to no end."""
+        return self.sign_ins("")[0]
+
+    def sign_ins(self, user: str) -> tuple[list[Begun], list[SignIn]]:
+        """`sign_ins_begun` and `sign_ins_of`, by one look at the log."""
         if self._cyrus_mechanisms:
-            return cyrus.begun(self._log_up_to_now())
-        return [found for found in self._dovecot.sign_ins_begun() if found.service == "smtp"]
+            log = self._log_up_to_now()
+            return cyrus.begun(log), cyrus.ended(log, user)
+        begun, ended = self._dovecot.sign_ins(user)
+        return (
+            [found for found in begun if found.service == "smtp"],
+            [found for found in ended if found.service == "smtp"],
+        )
 
     def _log_up_to_now(self) -> str:
         cyrus.wait((self.host, self.ports["submission"]), self.log)
