@@ -395,7 +395,7 @@ class TestPOP3:
         assert b"+OK 2 %d" % size == only
         assert pop3.uidl()[1] == [b"1 uid-1", b"2 uid-2", b"3 uid-3"]
         assert pop3.uidl(2) == b"+OK 2 uid-2"
-        assert pop3.capa()["SASL"] == ["PLAIN"]
+        assert pop3.capa()["SASL"] == ["SCRAM-SHA-256", "PLAIN"]
 
     def test_top(self, pop3: poplib.POP3_SSL) -> None:
         header = [b"From: a@example.org", b"Subject: hello", b""]

@@ -21,7 +21,8 @@ from .pop3_server import POP3Session, Refused
 class IMAPBeforeTLS(IMAPSession):
     """RFC 9051 6.2.1, and 6.2.3 for LOGINDISABLED."""
 
-    capabilities = b"IMAP4rev1 LITERAL+ SASL-IR STARTTLS LOGINDISABLED"
+    def capabilities(self) -> bytes:
+        return b"IMAP4rev1 LITERAL+ SASL-IR STARTTLS LOGINDISABLED"
 
     async def starttls(self, arguments: list[Argument]) -> str:
         take(arguments, 0)
@@ -46,7 +47,8 @@ class IMAPBeforeTLS(IMAPSession):
 class POP3BeforeTLS(POP3Session):
     """RFC 2595 4."""
 
-    capabilities = (b"TOP", b"UIDL", b"STLS")
+    def capabilities(self) -> list[bytes]:
+        return [b"TOP", b"UIDL", b"STLS"]
 
     async def stls(self, argument: bytes) -> None:
         if argument:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
+from . import sasl
 from .accounts import Accounts
 from .mailbox import Mailbox
 from .recording import Recorded, Recording
@@ -39,6 +40,10 @@ class TooLong(Exception):
     """The client sent a line or a literal beyond our bound: no way to go on."""
 
 
+class CalledOff(Exception):
+    """The client called the sign-in off, or wrote no base64."""
+
+
 class Session(ABC):
     """A conversation in lines. A subclass says how it greets and how it answers."""
 
@@ -51,6 +56,7 @@ class Session(ABC):
         self.reader = reader
         self.transport = transport
         self.site = site
+        self.mechanisms = sasl.offered(site.accounts)
         self.finished = False
         self.wants_tls = False
 
@@ -86,9 +92,16 @@ class Session(ABC):
             raise TooLong from None
         return line.removesuffix(b"\n").removesuffix(b"\r")
 
-    async def read_base64(self, prompt: bytes) -> bytes | None:
-        """Ask for a SASL response. None if the client called it off, or wrote no base64."""
-        self.send(prompt)
+    async def authenticate_by(self, name: str, initial: bytes | None) -> bool:
+        """Whether the client signs in by that mechanism. `initial`: its initial response, as it
+        came. Raises `CalledOff`."""
+        dialogue = self.mechanisms[name](self.site.accounts)
+        response = None if initial is None else decode_base64(initial)
+        return await sasl.play(dialogue, response, self.ask)
+
+    async def ask(self, challenge: bytes) -> bytes:
+        """Send a SASL challenge, and return what the client answers."""
+        self.send(b"+ " + b64encode(challenge))
         return decode_base64(await self.read_line())
 
     async def converse(self, *, greet: bool) -> None:
@@ -143,9 +156,9 @@ class SessionProtocol(Recorded, asyncio.StreamReaderProtocol):
         return SessionProtocol(self.session.within_tls, self.recording, upgraded=True)
 
 
-def decode_base64(text: bytes) -> bytes | None:
-    """The decoded SASL response; None for "*", which calls it off, and for what is no base64."""
+def decode_base64(text: bytes) -> bytes:
+    """The decoded SASL response. "*", which calls it off, is no base64 either."""
     try:
         return b64decode(b"" if text == b"=" else text, validate=True)
     except Base64Error:
-        return None
+        raise CalledOff from None

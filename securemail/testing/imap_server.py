@@ -14,7 +14,7 @@ import re
 from typing import ClassVar
 
 from . import imap_selected
-from .connection import LITERAL_LIMIT, Session, Site, TooLong, decode_base64
+from .connection import LITERAL_LIMIT, CalledOff, Session, Site, TooLong
 from .imap_fetch import parse_date
 from .imap_selected import FLAGS, Handler, known_flags
 from .imap_syntax import LITERAL, Argument, Bad, No, astring, parse, take, word, words
@@ -28,7 +28,6 @@ class IMAPSession(Session):
     """
 
     too_long = b"* BYE line or literal too long"
-    capabilities = b"IMAP4rev1 LITERAL+ SASL-IR UNSELECT AUTH=PLAIN"
     read_only = False
 
     def __init__(
@@ -41,7 +40,12 @@ class IMAPSession(Session):
 
     def greet(self) -> None:
         """RFC 3501 7.1.1."""
-        self.send(b"* OK [CAPABILITY " + self.capabilities + b"] ready")
+        self.send(b"* OK [CAPABILITY " + self.capabilities() + b"] ready")
+
+    def capabilities(self) -> bytes:
+        """RFC 3501 7.2.1."""
+        names = ["IMAP4rev1", "LITERAL+", "SASL-IR", "UNSELECT"]
+        return " ".join([*names, *(f"AUTH={name}" for name in self.mechanisms)]).encode()
 
     async def answer(self, line: bytes) -> None:
         command = await self.read_literals(line)
@@ -92,7 +96,7 @@ class IMAPSession(Session):
     # Any state
 
     async def capability(self, arguments: list[Argument]) -> str:
-        self.send(b"* CAPABILITY " + self.capabilities)
+        self.send(b"* CAPABILITY " + self.capabilities())
         return "done"
 
     async def noop(self, arguments: list[Argument]) -> str:
@@ -111,19 +115,17 @@ class IMAPSession(Session):
 
     async def authenticate(self, arguments: list[Argument]) -> str:
         """RFC 3501 6.2.2; with an initial response by RFC 4959."""
-        if not arguments or word(arguments[0]) != "PLAIN":
-            raise No("the mechanism is PLAIN")
-        if len(arguments) == 1:
-            message = await self.read_base64(b"+ ")
-        else:
-            message = decode_base64(astring(take(arguments, 2)[1]))
-        if message is None:
-            raise Bad("cancelled, or no base64")
-        return self.sign_in(self.site.accounts.accept_plain(message))
+        if not arguments or (name := word(arguments[0])) not in self.mechanisms:
+            raise No("the mechanisms are " + ", ".join(self.mechanisms))
+        initial = astring(take(arguments, 2)[1]) if len(arguments) > 1 else None
+        try:
+            return self.sign_in(await self.authenticate_by(name, initial))
+        except CalledOff:
+            raise Bad("cancelled, or no base64") from None
 
     def sign_in(self, accepted: bool) -> str:
         if not accepted:
-            raise No("[AUTHENTICATIONFAILED] user or password is wrong")
+            raise No("[AUTHENTICATIONFAILED] user, password or token is wrong")
         self.commands = self.AUTHENTICATED
         return "signed in"
 

@@ -1,4 +1,4 @@
-"""The POP3 server: RFC 1939, with CAPA (RFC 2449) and AUTH PLAIN (RFC 5034)."""
+"""The POP3 server: RFC 1939, with CAPA (RFC 2449) and AUTH (RFC 5034)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import io
 import itertools
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
-from .connection import Session, Site, decode_base64
+from .connection import CalledOff, Session, Site
 from .mailbox import Message
 
 Handler = Callable[[Any, bytes], Awaitable[None]]  # its first argument is the session
@@ -24,7 +24,6 @@ class POP3Session(Session):
     """One connection. Commands are in a table for each state (RFC 1939 3)."""
 
     too_long = b"-ERR line too long"
-    capabilities: ClassVar[Sequence[bytes]] = (b"TOP", b"UIDL", b"USER", b"SASL PLAIN")
     timestamp: bytes | None = None
     user: bytes | None = None
     #: The messages as they were at sign-in: POP3 shows nothing newer. None before the sign-in.
@@ -56,7 +55,11 @@ class POP3Session(Session):
 
     async def capa(self, argument: bytes) -> None:
         """RFC 2449 5."""
-        self.send(b"+OK", *self.capabilities, b".")
+        self.send(b"+OK", *self.capabilities(), b".")
+
+    def capabilities(self) -> list[bytes]:
+        """RFC 2449 6; for SASL, RFC 5034 3."""
+        return [b"TOP", b"UIDL", b"USER", b"SASL " + " ".join(self.mechanisms).encode()]
 
     async def quit_(self, argument: bytes) -> None:
         """RFC 1939 6: only now is anything removed."""
@@ -88,17 +91,18 @@ class POP3Session(Session):
     async def auth(self, argument: bytes) -> None:
         """RFC 5034 4, with an initial response and without."""
         mechanism, _, initial = argument.partition(b" ")
-        if mechanism.upper() != b"PLAIN":
-            raise Refused("the mechanism is PLAIN")
-        message = decode_base64(initial) if initial else await self.read_base64(b"+ ")
-        if message is None:
-            raise Refused("cancelled, or no base64")
-        self.sign_in(self.site.accounts.accept_plain(message))
+        name = mechanism.decode("ascii", "replace").upper()
+        if name not in self.mechanisms:
+            raise Refused("the mechanisms are " + ", ".join(self.mechanisms))
+        try:
+            self.sign_in(await self.authenticate_by(name, initial or None))
+        except CalledOff:
+            raise Refused("cancelled, or no base64") from None
 
     def sign_in(self, accepted: bool) -> None:
         self.user = None
         if not accepted:
-            raise Refused("[AUTH] user or password is wrong")
+            raise Refused("[AUTH] user, password or token is wrong")
         self.messages = self.site.mailbox.messages()
         self.send(b"+OK signed in")
 

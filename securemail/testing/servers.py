@@ -29,9 +29,13 @@ class MailServers:
     >>> with MailServers(users={"alice": "secret"}) as servers:
     ...     imaplib.IMAP4_SSL(servers.host, servers.ports["imaps"], ssl_context=...)
 
-    `users` maps names to passwords; all users see the same :class:`Mailbox`, and every message
+    `users` maps names to passwords, which go by SCRAM-SHA-256, PLAIN and the protocol's own command
+    (for submission: LOGIN). `tokens` maps names to access tokens, which go by OAUTHBEARER and
+    XOAUTH2; it is looked at for each sign-in, so a test that changes it revokes or renews one.
+    Without it these two are not offered. All users see the same :class:`Mailbox`, and every message
     submitted lands in it. `certificate` is the kind that the servers show, `hostnames` the names
     it is made out to. `hosts` are the loopback addresses to listen on, one port number for all.
+    `authority` and `mailbox` are used where they are given, and made where not.
     `apop` puts an APOP timestamp into the POP3 greeting. `relay` adds one more port, ``relay``,
     that takes mail in clear and from anybody, as a machine's relay for its own programs does.
     A `MailServers` is used once.
@@ -44,6 +48,7 @@ class MailServers:
         self,
         users: Mapping[str, str],
         *,
+        tokens: Mapping[str, str] | None = None,
         certificate: CertificateKind = "good",
         hostnames: Sequence[str] = DEFAULT_NAMES,
         hosts: Sequence[str] = ("127.0.0.1",),
@@ -62,7 +67,7 @@ class MailServers:
         self.certificate: CertificateKind = certificate
         self.hostnames = tuple(hostnames)
         self.ports: dict[str, int] = {}
-        self._site = Site(Accounts(users), self.mailbox, apop=apop)
+        self._site = Site(Accounts(users, tokens), self.mailbox, apop=apop)
         self._protocols = [name for name in PROTOCOLS if relay or name != "relay"]
         self._recordings: list[Recording] = []
         self._listeners: dict[socket.socket, str] = {}

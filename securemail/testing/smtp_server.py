@@ -11,11 +11,13 @@ import logging
 import ssl
 import threading
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
-from aiosmtpd.smtp import MISSING, SMTP, AuthResult, Envelope, LoginPassword, Session, syntax
+from aiosmtpd.smtp import MISSING, SMTP, Envelope, Session, syntax
 
-from .connection import LINE_LIMIT, LITERAL_LIMIT, Site
+from . import sasl
+from .connection import LINE_LIMIT, LITERAL_LIMIT, CalledOff, Site, decode_base64
 from .recording import Recorded, Recording
 
 
@@ -24,29 +26,28 @@ class Handler:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-
-    def authenticate(
-        self,
-        server: SMTP,
-        session: Session,
-        envelope: Envelope,
-        mechanism: str,
-        data: LoginPassword,
-    ) -> AuthResult:
-        """For PLAIN and LOGIN alike."""
-        accepted = self._site.accounts.accept(data.login, data.password)
-        return AuthResult(success=accepted, handled=False)
+        self._mechanisms = {**sasl.offered(site.accounts), "LOGIN": sasl.login}
+        # aiosmtpd offers what it finds by such a name, and calls none where there is `handle_AUTH`.
+        for name, mechanism in self._mechanisms.items():
+            setattr(self, "auth_" + name.replace("-", "__"), mechanism)
 
     async def handle_AUTH(
         self, server: SMTP, session: Session, envelope: Envelope, args: list[str]
     ) -> str | None:
         """RFC 4954 4. Done here because aiosmtpd, left alone, logs a warning at every sign-in."""
-        mechanism = server.auth_LOGIN if args[0] == "LOGIN" else server.auth_PLAIN
-        result = await mechanism(server, args)
-        if result.success:
-            session.authenticated = True
+        name, *initial = (arg.encode("utf-8", "surrogateescape") for arg in args)
+        dialogue = self._mechanisms[name.decode()](self._site.accounts)
+        try:
+            response = decode_base64(initial[0]) if initial else None
+        except CalledOff:
+            return "501 5.5.2 Can't decode base64"
+        try:
+            session.authenticated = await sasl.play(dialogue, response, asking(server))
+        except CalledOff:
+            return None  # aiosmtpd has answered
+        if session.authenticated:
             return "235 2.7.0 Authentication successful"
-        return None if result.handled else "535 5.7.8 Authentication credentials invalid"
+        return "535 5.7.8 Authentication credentials invalid"
 
     async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -60,6 +61,18 @@ class Handler:
         """Deliver what was sent, to the byte: no trace header is added."""
         self._site.mailbox.deliver(envelope.original_content or b"")
         return "250 2.0.0 OK"
+
+
+def asking(server: SMTP) -> Callable[[bytes], Awaitable[bytes]]:
+    """What sends a SASL challenge and returns the client's answer. Raises `CalledOff`."""
+
+    async def ask(challenge: bytes) -> bytes:
+        response = await server.challenge_auth(challenge)
+        if not isinstance(response, bytes):
+            raise CalledOff
+        return response
+
+    return ask
 
 
 # aiosmtpd names a parameter of `connection_lost` its own way.
@@ -89,7 +102,6 @@ class SMTPProtocol(Recorded, SMTP):  # pyright: ignore[reportIncompatibleMethodO
             tls_context=starttls,
             # aiosmtpd knows of no other TLS than STARTTLS, so this also turns AUTH off for good.
             auth_require_tls=starttls is not None or not self.has_auth,
-            authenticator=handler.authenticate,
             loop=asyncio.get_running_loop(),
         )
         # RFC 4954 4: an AUTH command may have 12,288 octets; aiosmtpd has 512 for each command.
