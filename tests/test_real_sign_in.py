@@ -137,9 +137,7 @@ def cells_of(column: Column) -> Iterator[Cell]:
             continue
         for server, policy, binding in BINDINGS:
             others = column.mechanisms if server == column.server else OF_TLS12
-            yield cell(
-                column, name, server=server, others=others, policy=policy, binding=binding
-            )
+            yield cell(column, name, server=server, others=others, policy=policy, binding=binding)
     if column.commands:
         name = {"imap": "LOGIN", "pop3": "USER"}[column.protocol]
         others = OF_TLS12 if column.commands == "dovecot24_tls12" else OF_PLAIN
@@ -330,9 +328,7 @@ def test_the_strongest_is_one_that_binds(protocol: str, way: str, world: World) 
         assert found == ("SCRAM-SHA-256-PLUS", binding)
 
 
-def chosen_at(
-    site: Site, world: World, row: str, policy: str = "prefer"
-) -> tuple[str, str | None]:
+def chosen_at(site: Site, world: World, row: str, policy: str = "prefer") -> tuple[str, str | None]:
     with site.connected(**world.terms(row, policy)) as client:
         client.authenticate(world.right(site, row))
         return client.report.auth.mechanism, client.report.auth.channel_binding
@@ -345,7 +341,7 @@ def chosen_at(
 @each_way
 @each_column
 def test_nothing_else_is_offered(column: Column, way: str, world: World) -> None:
-    """What stands as "–" in the table. DIGEST-MD5 is historic (RFC 6331), and not ours."""
+    """What has a dash in the table. DIGEST-MD5 is historic (RFC 6331), and not ours."""
     site = world.site(column, way)
     with site.connected() as client:
         sasl = set(column.mechanisms) - {"APOP"}

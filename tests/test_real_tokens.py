@@ -74,9 +74,7 @@ def test_a_token_that_was_revoked_is_renewed(
 
 @everywhere
 @every_mechanism
-def test_a_second_refusal_is_the_end(
-    mechanism: str, place: str, site: Callable[..., Site]
-) -> None:
+def test_a_second_refusal_is_the_end(mechanism: str, place: str, site: Callable[..., Site]) -> None:
     here, provider = site(place, "TLS"), Provider(REVOKED, "another-bad-token", GOOD)
     with here.logging("alice", mechanism, False, False), here.connected(mechanism) as client:
         with pytest.raises(AuthenticationFailed) as raised:

@@ -112,9 +112,7 @@ def alternatives(credentials: object, offer: Offer, tried: str) -> tuple[str, ..
     return tuple(name for name in every if name in there and name != tried)
 
 
-def usable(
-    names: Iterable[str], credentials: object, offer: Offer, line: Line
-) -> tuple[str, ...]:
+def usable(names: Iterable[str], credentials: object, offer: Offer, line: Line) -> tuple[str, ...]:
     """Those of the offered ways `names` that could be taken over this `line`: what is advised has
     to work."""
 
