@@ -42,6 +42,8 @@ _HOME = {
     "Token": "sasl.token",
     "External": "sasl.credentials",
     "Anonymous": "sasl.credentials",
+    "Mechanism": "sasl.mechanism",
+    "Terms": "sasl.mechanism",
     # what was found
     "ConnectionReport": "report",
     "TLSReport": "report",
@@ -176,6 +178,8 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from .sasl.credentials import (
         Password as Password,
     )
+    from .sasl.mechanism import Mechanism as Mechanism
+    from .sasl.mechanism import Terms as Terms
     from .sasl.token import Token as Token
     from .smtp import (
         SMTP as SMTP,

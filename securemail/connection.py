@@ -164,6 +164,9 @@ class Connection(Guarded):
         of_file = self._settings.policy if self._settings else None
         return self._policy or of_file or TLSPolicy()
 
+    def _policy_here(self) -> TLSPolicy | None:
+        return None if self._context is not None else self._tls_policy()
+
     def _begin(self, host: str, port: int) -> None:
         """Forget the connection before this one, and what it proved; say where to go now."""
         self._context = self._own_context  # one that the verb was given was for its connection

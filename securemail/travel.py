@@ -34,15 +34,19 @@ class Travel(Trouble):
     _over: Line = Line()  # what there was to travel over, for this sign-in
     _declined: str = ""  # why this connection takes no further sign-in
 
-    def _tls_policy(self) -> TLSPolicy:
-        """The policy in force; beside a context of the caller's own, the default."""
+    def _policy_here(self) -> TLSPolicy | None:
+        """The policy that this connection goes by; None beside a context of the caller's own."""
         raise NotImplementedError
+
+    def _wanted_binding(self) -> str:
+        policy = self._policy_here()
+        return "prefer" if policy is None else policy.channel_binding
 
     def _binding(self) -> Binding | NoBinding:
         """The channel binding that the policy wants, or why there is none."""
         if not isinstance(self._current_channel(), Verified):
             return NoBinding("there is no verified TLS")
-        return binding_of(self.sock, self._tls_policy().channel_binding)
+        return binding_of(self.sock, self._wanted_binding())
 
     def _current_channel(self) -> Channel:
         """What the socket in use now is, whoever put it there (a subclass that goes by a proxy)."""
@@ -56,7 +60,7 @@ class Travel(Trouble):
         """Nothing secret goes by the way `name` unless the channel allows it, it is bound to that
         where the policy requires it, and no sign-in was declined on it."""
         self._require_channel(name)
-        if self._tls_policy().channel_binding == "require" and not name.endswith("-PLUS"):
+        if self._wanted_binding() == "require" and not name.endswith("-PLUS"):
             raise CredentialsRefused(
                 f"{name or 'a sign-in that is spelled out'} is not bound to this TLS connection, "
                 'and the policy says channel_binding="require".',
@@ -97,17 +101,13 @@ class Travel(Trouble):
         self._require_channel(next(iter(in_clear), ""))
         if in_clear:
             return Line(in_clear=in_clear)
-        binding, policy = self._binding(), self._tls_policy()
+        binding, policy = self._binding(), self._policy_here()
         return Line(
             no_binding=binding.why if isinstance(binding, NoBinding) else None,
-            must_bind=policy.channel_binding == "require",
-            has_certificate=policy.client_certificate is not None or not self._is_gated(),
+            must_bind=self._wanted_binding() == "require",
+            # Of a context of the caller's own nobody knows what it has.
+            has_certificate=policy is None or policy.client_certificate is not None,
         )
-
-    def _is_gated(self) -> bool:
-        """Not so over a context of the caller's own, of which nobody knows what it has."""
-        channel = self._current_channel()
-        return isinstance(channel, Verified) and channel.report.gated
 
     def _terms(self) -> Terms:
         binding = self._binding()

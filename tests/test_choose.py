@@ -198,6 +198,17 @@ def test_what_would_have_to_be_asked_for_is_named() -> None:
     assert 'auth = { mechanisms = ["CRAM-MD5"] }' in raised.value.hint
 
 
+def test_a_slip_in_a_name_is_guessed_at() -> None:
+    with pytest.raises(PolicyError, match="Did you mean SCRAM-SHA-256"):
+        AuthPolicy(mechanisms=("scram-sha256",))
+
+
+def test_who_has_no_password_is_not_told_of_passwords() -> None:
+    with pytest.raises(CredentialsRefused) as raised:
+        chosen(TOKEN, offer("PLAIN"))
+    assert "other credentials" in raised.value.hint
+
+
 def test_nothing_is_advised_that_the_line_does_not_allow() -> None:
     with pytest.raises(CredentialsRefused) as raised:
         chosen(PASSWORD, offer("SCRAM-SHA-1-PLUS"), wanted=("PLAIN",))

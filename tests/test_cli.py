@@ -118,6 +118,7 @@ def test_a_good_server_is_reported_and_only_asked_what_it_offers(
     assert "trusted by:  CA certificates in" in text
     assert "names:       mail.example.org, imap.example.org" in text
     assert "offered: PLAIN, LOGIN" in text
+    assert "login(user, password) would go by PLAIN" in " ".join(text.split())
     assert "Nothing was sent." in text
     assert commands(record) == SAID[protocol]
 
@@ -665,6 +666,7 @@ def test_json_of_a_good_server(pki: PKI, recording_server: Factory, run: Run) ->
     assert result["certificate"]["verified"] is True
     assert result["certificate"]["key_pin"] == pki["good"].spki_pin
     assert result["offers"] == {"mechanisms": ["PLAIN", "LOGIN"], "commands": ["LOGIN"]}
+    assert result["login"] == "PLAIN"
     assert result["error"] is None
 
 

@@ -6,6 +6,7 @@ whoever asks for it.
 
 import base64
 import re
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from securemail import (
+    IMAP4_SSL,
     AuthenticationFailed,
     AuthPolicy,
     CATrust,
@@ -417,3 +419,18 @@ def test_nor_by_any_verb(name: str, world: World) -> None:
     with pytest.raises(CredentialsRefused, match='channel_binding="require"'):
         verb(client)
     assert attempts(world.record()) == []
+
+
+def test_a_context_of_the_callers_needs_no_policy_of_ours(
+    pki: PKI, recording_server: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the system has no store that a policy could be made of; and it binds."""
+    script = Scripted("imap", HONEST.but(mechanism="SCRAM-SHA-256-PLUS")("imap"), PLUS)
+    server = recording_server(script, context=only_tls12(pki["good"].server_context()))
+    context = ssl.create_default_context(cafile=str(pki.ca_pem))
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/at/all.pem")
+    client = IMAP4_SSL("127.0.0.1", server.port, ssl_context=context)
+    client.login(USER, PASSWORD)
+    assert client.report.auth is not None
+    assert client.report.auth.channel_binding == "tls-unique"
+    client.shutdown()

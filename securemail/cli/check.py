@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         _say_policies(settings.values(), args)
     outcomes = []
     for place, wanted in settings.items():
-        outcomes.append(visit(place, wanted.policy, limits, wanted.server_hostname))
+        outcomes.append(visit(place, wanted, limits))
         if not args.json:
             say_outcome(outcomes[-1])
             sys.stdout.flush()
@@ -72,6 +72,7 @@ def outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
         "report": outcome.report.as_dict() if outcome.report else None,
         "certificate": certificate_as_dict(outcome),
         "offers": _offer_as_dict(outcome.offer) if outcome.offer else None,
+        "login": outcome.login,
         "error": error_as_dict(outcome.error) if outcome.error else None,
     }
 
@@ -93,7 +94,7 @@ def _rows(outcome: Outcome) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     for label, text in outcome.report.lines():
         if label == "sign-in" and outcome.offer is not None:
-            rows.append(("sign-in", _say_offer(outcome.offer)))
+            rows.append(("sign-in", _say_offer(outcome.offer, outcome.login)))
             continue
         rows.append((label, text))
         if label == "certificate":
@@ -101,11 +102,12 @@ def _rows(outcome: Outcome) -> list[tuple[str, str]]:
     return rows
 
 
-def _say_offer(offer: Offer) -> str:
+def _say_offer(offer: Offer, login: str | None) -> str:
     ways = [*offer.mechanisms, *(f"the {command} command" for command in offer.commands)]
     offered = f"offered: {', '.join(ways)}" if ways else "not offered"
     why_not = "".join(f"; {why}" for command, why in offer.notes if command != APOP)
-    return f"{offered}{why_not}. Nothing was sent."
+    would = f"login(user, password) would go by {login}" if login else "a password has no way in"
+    return f"{offered}{why_not}; {would}. Nothing was sent."
 
 
 def _offer_as_dict(offer: Offer) -> dict[str, Any]:

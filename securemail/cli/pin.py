@@ -43,10 +43,7 @@ def run(args: argparse.Namespace) -> int:
     if os.sep in args.host or args.host.lower().endswith(_FILE_ENDINGS):
         return _file(args)
     settings, limits = options.settings(args, options.places(args)), options.limits(args)
-    outcomes = [
-        visit(place, wanted.policy, limits, wanted.server_hostname)
-        for place, wanted in settings.items()
-    ]
+    outcomes = [visit(place, wanted, limits) for place, wanted in settings.items()]
     result = status.worst(outcome.status for outcome in outcomes)
     if args.json:
         say_json({"results": [_as_dict(outcome) for outcome in outcomes], "status": result})

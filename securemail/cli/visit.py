@@ -10,16 +10,19 @@ from typing import Any
 from ..errors import (
     CertificateRejected,
     ConnectFailed,
+    CredentialsRefused,
     PolicyError,
     SecureMailError,
     SecureMailWarning,
     TimeLimitExceeded,
 )
 from ..imap import IMAP4_SSL, IMAP4_STARTTLS
-from ..policy import Limits, TLSPolicy
+from ..policy import Limits
+from ..policy_file import ServerSettings
 from ..pop3 import POP3_SSL, POP3_STARTTLS
 from ..report import ConnectionReport
-from ..sasl.choose import Offer
+from ..sasl.choose import Offer, choose_mechanism, name_of
+from ..sasl.credentials import Password
 from ..smtp import SMTP, SMTP_SSL, SMTP_STARTTLS
 from ..values import Value
 from . import status
@@ -105,11 +108,12 @@ class Place(Value, kw_only=True):
 
 
 class Outcome(Value, kw_only=True):
-    """What a visit found: a report and an offer, or an error."""
+    """What a visit found: a report, an offer and the way that `login` would take, or an error."""
 
     place: Place
     report: ConnectionReport | None = None
     offer: Offer | None = None
+    login: str | None = None
     error: SecureMailError | None = None
 
     @property
@@ -133,9 +137,7 @@ class Outcome(Value, kw_only=True):
         return self.report.tls.chain if self.report and self.report.tls else ()
 
 
-def visit(
-    place: Place, policy: TLSPolicy, limits: Limits, server_hostname: str | None = None
-) -> Outcome:
+def visit(place: Place, wanted: ServerSettings, limits: Limits) -> Outcome:
     """Go there. Only a `PolicyError` is raised; every other error is in the outcome."""
     try:
         with warnings.catch_warnings():
@@ -143,18 +145,20 @@ def visit(
             connection = place.way.connect(
                 place.host,
                 place.port,
-                policy=policy,
+                policy=wanted.policy,
+                auth=wanted.auth,
                 limits=limits,
-                server_hostname=server_hostname,
+                server_hostname=wanted.server_hostname,
             )
             offer = _offer(connection)
+            login = _login(connection, offer)
             report = connection.report
             _part(connection, PROTOCOLS[place.protocol].goodbye)
     except PolicyError:
         raise
     except SecureMailError as error:
         return Outcome(place=place, error=error)
-    return Outcome(place=place, report=report, offer=offer)
+    return Outcome(place=place, report=report, offer=offer, login=login)
 
 
 def _offer(connection: Any) -> Offer:
@@ -164,6 +168,16 @@ def _offer(connection: Any) -> Offer:
             connection.ehlo_or_helo_if_needed()
         offer: Offer = connection._offer()
         return offer
+
+
+def _login(connection: Any, offer: Offer) -> str | None:
+    """The way that a user name and a password of plain letters would take; None where none."""
+    some = Password("user", "password")
+    with suppress(CredentialsRefused):
+        return name_of(
+            choose_mechanism(some, offer, connection._auth.mechanisms, connection._line())
+        )
+    return None
 
 
 def _part(connection: Any, goodbye: str) -> None:

@@ -55,20 +55,26 @@ def find_mechanism(wanted: Any) -> Any:
         name = wanted.upper()
         if name in KNOWN or name == APOP:
             return KNOWN.get(name)
-        known = ", ".join([*KNOWN, APOP])
         raise PolicyError(
             f"mechanisms={wanted!r}: there is no such mechanism here.",
             code="mechanisms",
-            hint=f"Known: {known}; or give a class of your own.",
+            hint=_meant(name) + f"Known: {', '.join([*KNOWN, APOP])}; or give a class of your own.",
         )
     missing = [n for n in ("name", "takes", "start", "answer") if not hasattr(wanted, n)]
     if missing:
         raise PolicyError(
             f"mechanisms={wanted!r}: neither a name nor a class with {', '.join(missing)}.",
             code="mechanisms",
-            hint='Write mechanisms=("PLAIN",), or see securemail.sasl.mechanism.Mechanism.',
+            hint='Write mechanisms=("PLAIN",), or see securemail.Mechanism.',
         )
     return wanted
+
+
+def _meant(name: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, [*KNOWN, APOP], n=1)
+    return f"Did you mean {near[0]}? " if near else ""
 
 
 def takes(wanted: Wanted, credentials: object) -> bool:
@@ -209,6 +215,8 @@ def _hint(credentials: object, offer: Offer, passed: Iterable[PassedOver], line:
     others = usable(untried, credentials, offer, line)
     if others:
         return f"{others[0]} is offered, and used only where it is asked for: {say_how(others[0])}."
+    if not isinstance(credentials, Password) and (offer.mechanisms or offer.commands):
+        return "Ask the server's administrator for one of these, or sign in with other credentials."
     if not offer.mechanisms and not offer.commands:
         return "This port takes no sign-in (a relay): is it the right one?"
     return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from ..values import Value
 from .credentials import Secret
@@ -71,8 +71,15 @@ class Mechanism(Protocol):
     their final word.
     """
 
-    name: ClassVar[str]
-    takes: ClassVar[type | tuple[type, ...]]  # the credentials
+    @property
+    def name(self) -> str:
+        """As servers list it (RFC 4422, 3.1). An attribute of the class."""
+        ...
+
+    @property
+    def takes(self) -> type | tuple[type, ...]:
+        """The class of the credentials, or several. An attribute of the class."""
+        ...
 
     def __init__(self, credentials: Any, terms: Terms) -> None: ...
 

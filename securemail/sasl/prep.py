@@ -9,7 +9,10 @@ from __future__ import annotations
 
 # Tables of RFC 3454 whose characters the result must not have (RFC 4013, 2.3 and 2.5).
 _PROHIBITED = (
-    ("in_table_a1", "a character that Unicode 3.2 does not have (RFC 3454, A.1)"),
+    (
+        "in_table_a1",
+        "a character that Unicode 3.2 does not have, such as most emoji (RFC 3454, A.1)",
+    ),
     ("in_table_c12", "a blank of another kind than the usual one (RFC 3454, C.1.2)"),
     ("in_table_c21_c22", "a control character (RFC 3454, C.2)"),
     ("in_table_c3", "a character for private use (RFC 3454, C.3)"),

@@ -20,6 +20,8 @@ from securemail import (
     SMTP,
     SMTP_SSL,
     SMTP_STARTTLS,
+    Anonymous,
+    AuthenticationFailed,
     AuthPolicy,
     CATrust,
     CertificateRejected,
@@ -27,14 +29,18 @@ from securemail import (
     ClientCertificate,
     ConnectionReport,
     ExactCertificate,
+    External,
     Limits,
+    Mechanism,
     Password,
     Peer,
     Pin,
     SecureMailError,
     SystemTrust,
+    Terms,
     TLSPolicy,
     TLSReport,
+    Token,
     TrustStore,
     Vouched,
     Waive,
@@ -88,6 +94,53 @@ with SMTP_SSL("smtp.example.org", 465, auth=AuthPolicy(mechanisms=("PLAIN",))) a
     code, message = smtp.authenticate(Password("alice", "secret"))
     number: int = code
 
+
+def provider(refused: bool) -> str:
+    return "renewed" if refused else "token"
+
+
+async def waiting_provider(refused: bool) -> str:
+    return provider(refused)
+
+
+class Ours:
+    """A mechanism that a user writes."""
+
+    name = "X-OURS"
+    takes = Password
+    is_complete = True
+
+    def __init__(self, credentials: Password, terms: Terms) -> None:
+        self.service: str = terms.service
+
+    def start(self) -> bytes | None:
+        return None
+
+    def answer(self, challenge: bytes) -> bytes | None:
+        return challenge
+
+
+contract: type[Mechanism] = Ours
+ranked = AuthPolicy(
+    mechanisms=(Ours, "SCRAM-SHA-256", "APOP"),
+    iterations=(4096, 100_000),
+    seconds=2,
+    saslprep="prefer",
+    apop_in_clear="why",
+    clear_on_loopback="why",
+)
+with POP3_SSL("pop3.example.org", auth=ranked) as listing:
+    names: tuple[str, ...] = listing.mechanisms()
+    for who in (
+        Password("alice", "secret", keep_salted=True),
+        Token("alice", "token"),
+        Token("alice", provider),
+        Token("alice", waiting_provider),
+        External(),
+        Anonymous("trace"),
+    ):
+        said: bytes = listing.authenticate(who)
+
 with SMTP_STARTTLS("smtp.example.org", policy=policy, timeout=10) as starttls:
     starttls.login("alice", "secret")
 with IMAP4_STARTTLS("imap.example.org") as upgraded, POP3_STARTTLS("pop3.example.org") as pop3:
@@ -107,6 +160,8 @@ in_one_file = ClientCertificate(Path("me.pem"), password=b"secret")
 
 try:
     IMAP4_SSL("imap.example.org", ssl_context=ssl.create_default_context())
+except AuthenticationFailed as declined:
+    tried: tuple[str, tuple[str, ...], str] = (declined.mechanism, declined.offered, declined.sent)
 except CertificateRejected as error:
     chain: Sequence[bytes] = error.chain
     verify_code: int = error.verify_code
