@@ -6,9 +6,7 @@ The control, with clients that are not ours: `test_servers_dovecot24.py`.
 
 import base64
 import re
-import ssl
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 

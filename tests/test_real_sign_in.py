@@ -341,7 +341,7 @@ def chosen_at(site: Site, world: World, row: str, policy: str = "prefer") -> tup
 @each_way
 @each_column
 def test_nothing_else_is_offered(column: Column, way: str, world: World) -> None:
-    """What stands as "–" in the table. DIGEST-MD5 is historic (RFC 6331), and not ours."""
+    """What has a dash in the table. DIGEST-MD5 is historic (RFC 6331), and not ours."""
     site = world.site(column, way)
     with site.connected() as client:
         sasl = set(column.mechanisms) - {"APOP"}
