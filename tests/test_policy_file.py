@@ -212,6 +212,22 @@ def test_one_mechanism_needs_no_list(write: Write) -> None:
     assert ask().auth == AuthPolicy(mechanisms=("PLAIN",))
 
 
+def test_all_that_an_auth_policy_has(write: Write) -> None:
+    write(
+        "[servers.'mail.example.org'.auth]\n"
+        'mechanisms = ["SCRAM-SHA-256", "APOP"]\niterations = [4096, 50000]\nseconds = 0.5\n'
+        'saslprep = "prefer"\napop_in_clear = "a"\nclear_on_loopback = "b"\n'
+    )
+    assert ask().auth == AuthPolicy(
+        mechanisms=("SCRAM-SHA-256", "APOP"),
+        iterations=(4096, 50_000),
+        seconds=0.5,
+        saslprep="prefer",
+        apop_in_clear="a",
+        clear_on_loopback="b",
+    )
+
+
 def test_plaintext_has_a_reason(write: Write) -> None:
     write('[servers."relay.example.org:25"]\nplaintext = "the relay has no TLS"')
 
@@ -408,6 +424,30 @@ BAD_ENTRIES: dict[str, tuple[str, str]] = {
         f"legacy_ciphers: expected {TEXT}, found true or false.",
     ),
     "auth": ('auth = "PLAIN"', "auth: expected a table, found text."),
+    "iterations": (
+        "auth = { iterations = 4096 }",
+        "auth.iterations: expected a list of whole numbers, found a whole number.",
+    ),
+    "iterations, in the list": (
+        'auth = { iterations = [4096, "many"] }',
+        "auth.iterations (item 2): expected a whole number, found text.",
+    ),
+    "seconds": (
+        'auth = { seconds = "5" }',
+        "auth.seconds: expected a whole number, found text.",
+    ),
+    "saslprep": (
+        "auth = { saslprep = true }",
+        f"auth.saslprep: expected {TEXT}, found true or false.",
+    ),
+    "apop_in_clear": (
+        "auth = { apop_in_clear = true }",
+        f"auth.apop_in_clear: expected {TEXT}, found true or false.",
+    ),
+    "clear_on_loopback, without a reason": (
+        'auth = { clear_on_loopback = " " }',
+        "auth.clear_on_loopback: this needs a reason in words, and is empty.",
+    ),
     "server_hostname": (
         "server_hostname = {}",
         f"server_hostname: expected {TEXT}, found a table.",
