@@ -980,7 +980,9 @@ def test_every_answer_is_acknowledged_at_once(
     monkeypatch.setattr(socket.socket, "setsockopt", setsockopt)
     server = recording_server(scripts.POLITE[name], context=pki["good"].server_context())
     client = connect(Place(KINDS[name], server.host, server.port))
-    assert len(done) >= 3  # twice in the handshake, once for the greeting
+    # Once for the handshake and once for the greeting; the handshake takes a second look where
+    # the server's answer was not there at once.
+    assert len(done) >= 2
     for _ in range(3):
         done.clear()
         client.noop()
