@@ -225,14 +225,13 @@ class SigningIn(Travel):
     def _advice(self, reply: Reply, credentials: Any, others: tuple[str, ...]) -> Iterator[str]:
         """What to do after a refusal: what looks wrong in what was given; what such words mean,
         where that is known; and the other ways there are."""
-        from .answers import WRONG, hint_for
+        from .answers import hint_for
 
         if doubts := getattr(credentials, "doubts", ()):
             yield f"Look at what was given: {'; '.join(doubts)}."
         host = self._endpoint.name.name if self._endpoint is not None else ""
-        known = hint_for(self._PROTOCOL, host, reply.text)
-        if known == WRONG and not isinstance(credentials, Password):
-            known = ""  # it speaks of a password
+        is_password = credentials is None or isinstance(credentials, Password)
+        known = hint_for(self._PROTOCOL, host, reply.text, password=is_password)
         yield known or getattr(credentials, "advice", "Check what was given.")
         yield "The connection takes no second attempt."
         if others:

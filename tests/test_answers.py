@@ -28,6 +28,22 @@ def test_the_hint_for_what_a_server_said(row: dict[str, Any]) -> None:
     assert row["hint"] in hint_for(*heard(row))
 
 
+@pytest.mark.parametrize("row", SAID, ids=lambda row: f"{row['host']}: {row['words'][:40]}")
+def test_who_signed_in_by_a_token_is_told_nothing_of_passwords(row: dict[str, Any]) -> None:
+    hint = hint_for(*heard(row), password=False)
+    assert "password" not in hint.lower()
+    assert "use a token" not in hint.lower()
+
+
+def test_what_is_no_matter_of_the_password_is_told_to_everybody() -> None:
+    words = (
+        b"535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the "
+    )
+    assert "for the whole organisation" in hint_for(
+        "smtp", "smtp.office365.com", words + b"Tenant.", password=False
+    )
+
+
 def first_fit(row: dict[str, Any]) -> int:
     said = Said.read(*heard(row))
     return next(number for number, one in enumerate(TABLE) if one.fits(said))

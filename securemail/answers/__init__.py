@@ -10,7 +10,6 @@ from __future__ import annotations
 from .answer import Answer, Said
 from .providers import PROVIDERS
 from .servers import PROGRAMS, STANDARD, TEMPORARY
-from .servers import WRONG as WRONG
 
 # The most specific first. A passing trouble comes before what a provider's name alone suggests.
 TABLE: tuple[Answer, ...] = (
@@ -22,9 +21,14 @@ TABLE: tuple[Answer, ...] = (
 )
 
 
-def hint_for(protocol: str, host: str, words: bytes, code: int | None = None) -> str:
+def hint_for(
+    protocol: str, host: str, words: bytes, code: int | None = None, *, password: bool = True
+) -> str:
     """What to do after `words`, with which the server `host` declined a sign-in; empty where
     nothing is known. `protocol`: its name, "imap", "pop3" or "smtp", or a text that begins so.
-    `code`: SMTP's reply code, where `words` do not begin with it."""
+    `code`: SMTP's reply code, where `words` do not begin with it. `password`: that was what was
+    given, and no token."""
     said = Said.read(protocol, host, words, code)
-    return next((one.hint for one in TABLE if one.fits(said)), "")
+    fitting = (one for one in TABLE if password or not one.of_password)
+    hint = next((one.hint for one in fitting if one.fits(said)), "")
+    return hint if password else hint.replace("The password", "The token")

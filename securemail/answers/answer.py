@@ -45,7 +45,8 @@ class Said(Value, kw_only=True):
 
 class Answer(Value, kw_only=True):
     """An answer that is known: it fits where all that it names is there. `text` is a part of the
-    words, in small letters; `hosts` are the ends of host names."""
+    words, in small letters; `hosts` are the ends of host names. `of_password`: the hint is for who
+    gave one, and nothing to tell who signed in by a token."""
 
     hint: str
     protocol: str = ""
@@ -54,6 +55,7 @@ class Answer(Value, kw_only=True):
     enhanced: str = ""
     response: str = ""
     text: str = ""
+    of_password: bool = False
 
     @property
     def is_specific(self) -> bool:

@@ -45,6 +45,7 @@ _MICROSOFT_ANSWERS = (
         text="security defaults policy",
         hint="The password is not the problem: the organisation's security defaults forbid "
         "passwords. Sign in with a Token, or ask its administrator.",
+        of_password=True,
     ),
     # learn.microsoft.com, "Fix issues with printers, scanners, and LOB applications"
     Answer(
@@ -58,11 +59,14 @@ _MICROSOFT_ANSWERS = (
         text="credentials were incorrect",
         hint="Microsoft takes the user name or the password for wrong. Where two-factor "
         "authentication is on, or the account is a personal one, only a Token will do.",
+        of_password=True,
     ),
     # rpremraj/mailR#107; over IMAP "NO Basic authentication is disabled.": holon-run/uxc#445
-    Answer(text="basic authentication is disabled", hint=_NO_PASSWORDS),
+    Answer(text="basic authentication is disabled", hint=_NO_PASSWORDS, of_password=True),
     # techcommunity.microsoft.com, "Exchange Online to retire Basic auth for Client Submission"
-    Answer(protocol="smtp", replies=(550,), enhanced="5.7.30", hint=_NO_PASSWORDS),
+    Answer(
+        protocol="smtp", replies=(550,), enhanced="5.7.30", hint=_NO_PASSWORDS, of_password=True
+    ),
     # jstedfast/MailKit#1494, simonrob/email-oauth2-proxy#275, imapsync/imapsync#411
     Answer(
         text="user is authenticated but not connected",
@@ -78,6 +82,7 @@ _MICROSOFT_ANSWERS = (
         text="logon failure",
         hint="Microsoft says so whatever the password is, where it takes none: sign in with a "
         "Token.",
+        of_password=True,
     ),
     # mjs/imapclient#602, imapsync/imapsync#317
     Answer(
@@ -86,6 +91,7 @@ _MICROSOFT_ANSWERS = (
         text="login failed",
         hint="Microsoft says so whatever the password is, where it takes none: sign in with a "
         "Token.",
+        of_password=True,
     ),
     # learn.microsoft.com, "Authenticate an IMAP, POP or SMTP connection using OAuth"
     Answer(
@@ -103,17 +109,21 @@ _MICROSOFT_ANSWERS = (
         "(https://aka.ms/smtp_auth_disabled), and that a token's scope is "
         "https://outlook.office.com/SMTP.Send.",
     ),
-    Answer(hosts=_MICROSOFT, hint="Microsoft takes passwords hardly anywhere: use a Token."),
+    Answer(
+        hosts=_MICROSOFT,
+        hint="Microsoft takes passwords hardly anywhere: use a Token.",
+        of_password=True,
+    ),
 )
 
 _GOOGLE_ANSWERS = (
     # PHPMailer/PHPMailer#1708, LukeSmithxyz/mutt-wizard#831
-    Answer(text="application-specific password required", hint=_GOOGLE_WANTS),
+    Answer(text="application-specific password required", hint=_GOOGLE_WANTS, of_password=True),
     # YetiForceCompany/YetiForceCRM#14235, smiley22/S22.Imap#116, barbushin/php-imap#87
-    Answer(text="please log in via your web browser", hint=_WEB_LOGIN),
-    Answer(text="please log in with your web browser", hint=_WEB_LOGIN),
-    Answer(text="web login required", hint=_WEB_LOGIN),
-    Answer(hosts=_GOOGLE, enhanced="5.7.14", hint=_WEB_LOGIN),
+    Answer(text="please log in via your web browser", hint=_WEB_LOGIN, of_password=True),
+    Answer(text="please log in with your web browser", hint=_WEB_LOGIN, of_password=True),
+    Answer(text="web login required", hint=_WEB_LOGIN, of_password=True),
+    Answer(hosts=_GOOGLE, enhanced="5.7.14", hint=_WEB_LOGIN, of_password=True),
     # support.google.com/mail/answer/7126229
     Answer(
         text="account is not enabled for imap",
@@ -135,28 +145,30 @@ _GOOGLE_ANSWERS = (
         hint="The password may be right: close other connections to this account, and try again.",
     ),
     # smiley22/S22.Imap#168; dawidd6/action-send-mail#82
-    Answer(text="username and password not accepted", hint=_GOOGLE_WANTS),
-    Answer(hosts=_GOOGLE, hint=_GOOGLE_WANTS),
+    Answer(text="username and password not accepted", hint=_GOOGLE_WANTS, of_password=True),
+    Answer(hosts=_GOOGLE, hint=_GOOGLE_WANTS, of_password=True),
 )
 
 _OTHER_ANSWERS = (
     # nodemailer/nodemailer#1112, PHPMailer/PHPMailer#2034
-    Answer(text="(#auth005)", hint=_YAHOO_WANTS),
+    Answer(text="(#auth005)", hint=_YAHOO_WANTS, of_password=True),
     # RainLoop/rainloop-webmail#1354
-    Answer(text="(#mbr1212)", hint=_YAHOO_WANTS),
+    Answer(text="(#mbr1212)", hint=_YAHOO_WANTS, of_password=True),
     # emersion/go-imap#436, OfflineIMAP/offlineimap#688
-    Answer(hosts=_YAHOO, hint=_YAHOO_WANTS),
+    Answer(hosts=_YAHOO, hint=_YAHOO_WANTS, of_password=True),
     # d99kris/nmail#187, Foundry376/Mailspring#1544
     Answer(
         hosts=("mail.me.com", "icloud.com"),
         hint="Apple does not take the account's own password here: create an app-specific password "
         "at https://account.apple.com, and use the full address as the user name.",
+        of_password=True,
     ),
     # elementary/settings-onlineaccounts#40; rustmailer/bichon#152
     Answer(
         hosts=("fastmail.com", "messagingengine.com"),
         hint="Fastmail does not take the account's own password here: create an app password with "
         "access to mail, and use the full address as the user name.",
+        of_password=True,
     ),
     # zoho.com/mail/help/imap-access.html
     Answer(
@@ -168,6 +180,7 @@ _OTHER_ANSWERS = (
         hosts=_ZOHO,
         hint="At Zoho, IMAP and POP must be switched on in the settings, two-factor accounts need "
         "an app password, and the server is that of the account's own region.",
+        of_password=True,
     ),
     # jens-maus/yam#638: by the mail that GMX sends after such an attempt
     Answer(
@@ -175,34 +188,40 @@ _OTHER_ANSWERS = (
         hint="Is access by POP3 and IMAP switched on in the mailbox's settings on the web? It is "
         "off at first, and goes off when it is not used; with two-factor authentication an app "
         "password is needed.",
+        of_password=True,
     ),
     # Foundry376/Mailspring#2111
     Answer(
         text="invalid credentials or imap is disabled",
         hint="Switch IMAP on in the settings (Email clients), and use an app password.",
+        of_password=True,
     ),
     # yandex.com/support/mail/mail-clients: for an account without a finished set-up
     Answer(
         hosts=_YANDEX,
         text="does not have access rights to this service",
         hint="Switch access by mail programs on in the settings, and use an app password.",
+        of_password=True,
     ),
     Answer(
         hosts=_YANDEX,
         hint="At Yandex, access by mail programs must be switched on in the settings, and an app "
         "password is needed.",
+        of_password=True,
     ),
     # lmanukyan/print-designer#5, thunderbird/thunderbird-android#9069
     Answer(
         text="parol prilozheniya",
         hint="Mail.ru does not take the account's own password here: create one for external "
         "applications in its security settings.",
+        of_password=True,
     ),
     # YMFE/yapi#2219, louislam/uptime-kuma#3434
     Answer(
         text="enter your authorization code to login",
         hint="QQ Mail does not take the account's own password here: create an authorization code "
         "in its settings, and use that.",
+        of_password=True,
     ),
 )
 

@@ -6,10 +6,10 @@ from .answer import Answer
 
 _LATER = "The password may be right: the server has a trouble of its own. Try again later."
 _ANOTHER_WAY = (
-    "The server does not take this mechanism, whatever the password: choose another one, "
+    "The server does not take this mechanism, whatever was given: choose another one, "
     "AuthPolicy(mechanisms=(...))."
 )
-WRONG = "The user name or the password is wrong, as far as the server tells."
+_WRONG = "The user name or the password is wrong, as far as the server tells."
 _NO_TLS_SEEN = (
     "The server takes this connection for one without TLS, so something in front of it takes TLS "
     "off; its administrator has to tell the server."
@@ -40,11 +40,13 @@ PROGRAMS: tuple[Answer, ...] = (
         text="app password",
         hint="This server wants an app password, made in the account's settings, and not the "
         "account's own.",
+        of_password=True,
     ),
     Answer(
         text="application password",
         hint="This server wants an app password, made in the account's settings, and not the "
         "account's own.",
+        of_password=True,
     ),
 )
 
@@ -109,9 +111,9 @@ STANDARD: tuple[Answer, ...] = (
         response="CONTACTADMIN",
         hint="The server sends you to its administrator: the account may be locked.",
     ),
-    Answer(response="AUTHENTICATIONFAILED", hint=WRONG),
+    Answer(response="AUTHENTICATIONFAILED", hint=_WRONG, of_password=True),
     # RFC 3206, 5 and 4
-    Answer(response="AUTH", hint=WRONG),
+    Answer(response="AUTH", hint=_WRONG, of_password=True),
     Answer(
         response="SYS/PERM",
         hint="The password may be right: the server cannot open this mailbox until its "
@@ -124,7 +126,8 @@ STANDARD: tuple[Answer, ...] = (
         enhanced="5.7.9",
         hint="The server takes this mechanism for too weak: choose another one, "
         "AuthPolicy(mechanisms=(...)), or a Token.",
+        of_password=True,
     ),
     Answer(protocol="smtp", replies=(538,), hint=_NO_TLS_SEEN),
-    Answer(protocol="smtp", replies=(535,), hint=WRONG),
+    Answer(protocol="smtp", replies=(535,), hint=_WRONG, of_password=True),
 )
