@@ -2,7 +2,7 @@
 as ours do: over verified TLS, within bounds, once.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,21 +10,18 @@ import pytest
 from securemail import (
     AuthenticationFailed,
     AuthPolicy,
-    CATrust,
     CredentialsRefused,
     Password,
     PolicyError,
     ProtocolViolation,
     Terms,
-    TLSPolicy,
 )
 from securemail.sasl.mechanism import Broken, Cancelled
 from servers.attempts import MAIL, PASSWORD, USER, Mail
 from servers.pki import PKI
-from servers.recording import Record, RecordingServer
 from servers.rude import Scripted, accepts, asks, refuses
+from servers.world import Factory, World
 
-Factory = Callable[..., RecordingServer]
 every_class = pytest.mark.parametrize("mail", MAIL.values(), ids=MAIL)
 
 
@@ -60,41 +57,22 @@ class ShowBadge:
         return challenge + b" " + getattr(self.credentials, "number", "none").encode()
 
 
-class World:
-    def __init__(self, pki: PKI, start: Factory) -> None:
-        self._context = pki["good"].server_context()
-        self._policy = TLSPolicy(trust=CATrust(pki.ca_pem))
-        self._start = start
-        self.clients: list[tuple[Mail, Any]] = []
-
+class BadgeWorld(World):
     def connect(self, mail: Mail, *answers: Any, mechanisms: Any = (ShowBadge, "PLAIN")) -> Any:
         first = (asks(b""),) if mail.protocol == "imap" else ()
         script = Scripted(mail.protocol, (*first, *answers), ("PLAIN", "X-SHOW-BADGE"))
-        self.server = self._start(script, context=self._context)
-        auth = AuthPolicy(mechanisms=mechanisms)
-        client = mail.cls("127.0.0.1", self.server.port, policy=self._policy, auth=auth)
-        self.clients.append((mail, client))
-        return client
-
-    def record(self) -> Record:
-        self.close()
-        (record,) = self.server.wait()
-        return record
-
-    def close(self) -> None:
-        for mail, client in self.clients:
-            mail.close(client)
+        return self.joined(mail, script, auth=AuthPolicy(mechanisms=mechanisms))
 
 
 @pytest.fixture
-def world(pki: PKI, recording_server: Factory) -> Iterator[World]:
-    one = World(pki, recording_server)
+def world(pki: PKI, recording_server: Factory) -> Iterator[BadgeWorld]:
+    one = BadgeWorld(pki, recording_server)
     yield one
     one.close()
 
 
 @every_class
-def test_it_signs_in(mail: Mail, world: World) -> None:
+def test_it_signs_in(mail: Mail, world: BadgeWorld) -> None:
     client = world.connect(mail, asks(b"number?"), accepts)
     client.authenticate(Badge("4711"))
     assert str(client.report.auth) == "'badge 4711' by X-SHOW-BADGE, no channel binding"
@@ -105,14 +83,14 @@ def test_it_signs_in(mail: Mail, world: World) -> None:
 
 
 @every_class
-def test_with_credentials_of_ours(mail: Mail, world: World) -> None:
+def test_with_credentials_of_ours(mail: Mail, world: BadgeWorld) -> None:
     client = world.connect(mail, asks(b"number?"), accepts)
     client.login(USER, PASSWORD)
     assert client.report.auth.mechanism == "X-SHOW-BADGE"
 
 
 @every_class
-def test_it_is_declined_like_ours(mail: Mail, world: World) -> None:
+def test_it_is_declined_like_ours(mail: Mail, world: BadgeWorld) -> None:
     client = world.connect(mail, asks(b"number?"), refuses)
     with pytest.raises(AuthenticationFailed) as raised:
         client.authenticate(Badge("4711"))
@@ -124,7 +102,7 @@ def test_it_is_declined_like_ours(mail: Mail, world: World) -> None:
 
 
 @every_class
-def test_it_may_cancel(mail: Mail, world: World) -> None:
+def test_it_may_cancel(mail: Mail, world: BadgeWorld) -> None:
     client = world.connect(mail, asks(b"go away"), refuses)
     with pytest.raises(AuthenticationFailed):
         client.authenticate(Badge("4711"))
@@ -143,7 +121,7 @@ BROKEN: dict[str, tuple[tuple[Any, ...], str]] = {
 
 @every_class
 @pytest.mark.parametrize("name", BROKEN)
-def test_the_bounds_of_the_exchange_hold(name: str, mail: Mail, world: World) -> None:
+def test_the_bounds_of_the_exchange_hold(name: str, mail: Mail, world: BadgeWorld) -> None:
     answers, said = BROKEN[name]
     client = world.connect(mail, *answers)
     with pytest.raises(ProtocolViolation, match=said):
@@ -152,7 +130,7 @@ def test_the_bounds_of_the_exchange_hold(name: str, mail: Mail, world: World) ->
 
 
 @every_class
-def test_nobody_takes_such_credentials_unless_asked(mail: Mail, world: World) -> None:
+def test_nobody_takes_such_credentials_unless_asked(mail: Mail, world: BadgeWorld) -> None:
     client = world.connect(mail, mechanisms=("PLAIN",))
     with pytest.raises(PolicyError, match="Badge is no credentials"):
         client.authenticate(Badge("4711"))

@@ -17,31 +17,25 @@ from securemail import (
     IMAP4_SSL,
     AuthenticationFailed,
     AuthPolicy,
-    CATrust,
     ConnectFailed,
     CredentialsRefused,
     Password,
     PolicyError,
     ProtocolViolation,
-    TLSPolicy,
 )
 from servers.attempts import MAIL, PASSWORD, USER, Mail, assert_survives_pickling, shown_of
 from servers.leaks import leaks
 from servers.pki import PKI
-from servers.recording import Record, RecordingServer
+from servers.recording import Record
 from servers.rude import Scripted, accepts, asks, closes, refuses
 from servers.scram import HASHES, ScramServer, only_tls12
+from servers.world import Factory, World, attempts
 
-Factory = Callable[..., RecordingServer]
 every_class = pytest.mark.parametrize("mail", MAIL.values(), ids=MAIL)
 HONEST = ScramServer(PASSWORD)
 
 
-class World:
-    def __init__(self, pki: PKI, start: Factory) -> None:
-        self._pki, self._start = pki, start
-        self.clients: list[tuple[Mail, Any]] = []
-
+class ScramWorld(World):
     def connect(
         self,
         mail: Mail,
@@ -49,44 +43,19 @@ class World:
         offered: tuple[str, ...] = ("SCRAM-SHA-256", "PLAIN"),
         *,
         tls12: bool = False,
-        policy: dict[str, Any] | None = None,
         **args: Any,
     ) -> Any:
+        answers = scram(mail.protocol) if isinstance(scram, ScramServer) else scram
         context = self._pki["good"].server_context()
-        script = Scripted(
-            mail.protocol,
-            scram(mail.protocol) if isinstance(scram, ScramServer) else scram,
-            offered,
-        )
-        self.server = self._start(script, context=only_tls12(context) if tls12 else context)
-        wanted = TLSPolicy(trust=CATrust(self._pki.ca_pem), **(policy or {}))
-        client = mail.cls("127.0.0.1", self.server.port, policy=wanted, **args)
-        self.clients.append((mail, client))
-        return client
-
-    def close(self) -> None:
-        for mail, client in self.clients:
-            mail.close(client)
-
-    def record(self) -> Record:
-        self.close()
-        (record,) = self.server.wait()
-        return record
+        script = Scripted(mail.protocol, answers, offered)
+        return self.joined(mail, script, context=only_tls12(context) if tls12 else context, **args)
 
 
 @pytest.fixture
-def world(pki: PKI, recording_server: Factory) -> Iterator[World]:
-    one = World(pki, recording_server)
+def world(pki: PKI, recording_server: Factory) -> Iterator[ScramWorld]:
+    one = ScramWorld(pki, recording_server)
     yield one
     one.close()
-
-
-def attempts(record: Record) -> list[str]:
-    """The mechanisms and commands by which a sign-in began."""
-    lines = record.received_tls.decode("latin-1").upper().split("\r\n")
-    begins = re.compile(r"(?:[A-Z]+\d+ )?(?:(?:AUTH|AUTHENTICATE) (\S+)|(APOP|USER|LOGIN) )")
-    found = [begins.match(line) for line in lines]
-    return [match[1] or match[2] for match in found if match]
 
 
 def gs2_of(record: Record) -> str:
@@ -107,7 +76,7 @@ def gs2_of(record: Record) -> str:
 @every_class
 @pytest.mark.parametrize("mechanism", HASHES)
 @pytest.mark.parametrize("ending", ["challenge", "success"])
-def test_it_succeeds(ending: str, mechanism: str, mail: Mail, world: World) -> None:
+def test_it_succeeds(ending: str, mechanism: str, mail: Mail, world: ScramWorld) -> None:
     scram = HONEST.but(mechanism=mechanism, ending=ending)
     client = world.connect(mail, scram, (mechanism, "PLAIN", "LOGIN"))
     client.login(USER, PASSWORD)
@@ -118,7 +87,7 @@ def test_it_succeeds(ending: str, mechanism: str, mail: Mail, world: World) -> N
 
 
 @every_class
-def test_the_strongest_that_is_offered(mail: Mail, world: World) -> None:
+def test_the_strongest_that_is_offered(mail: Mail, world: ScramWorld) -> None:
     offered = ("PLAIN", "SCRAM-SHA-1", "LOGIN", "SCRAM-SHA-512", "CRAM-MD5", "SCRAM-SHA-256")
     client = world.connect(mail, HONEST.but(mechanism="SCRAM-SHA-512"), offered)
     client.login(USER, PASSWORD)
@@ -126,7 +95,7 @@ def test_the_strongest_that_is_offered(mail: Mail, world: World) -> None:
 
 
 @every_class
-def test_bound_to_the_channel(mail: Mail, world: World) -> None:
+def test_bound_to_the_channel(mail: Mail, world: ScramWorld) -> None:
     scram = HONEST.but(mechanism="SCRAM-SHA-256-PLUS")
     offered = ("SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-512", "PLAIN")
     client = world.connect(mail, scram, offered, tls12=True)
@@ -139,7 +108,7 @@ def test_bound_to_the_channel(mail: Mail, world: World) -> None:
 
 
 @every_class
-def test_a_wrong_password(mail: Mail, world: World) -> None:
+def test_a_wrong_password(mail: Mail, world: ScramWorld) -> None:
     client = world.connect(mail, HONEST, ("SCRAM-SHA-256", "PLAIN", "LOGIN", "CRAM-MD5"))
     with pytest.raises(AuthenticationFailed) as raised:
         client.login(USER, "another password")
@@ -163,7 +132,7 @@ def test_a_wrong_password(mail: Mail, world: World) -> None:
 @every_class
 @pytest.mark.parametrize("tls12", [False, True])
 def test_what_is_advised_can_be_done_on_such_a_connection(
-    tls12: bool, mail: Mail, world: World
+    tls12: bool, mail: Mail, world: ScramWorld
 ) -> None:
     """A mechanism that binds needs a binding, which TLS 1.3 has not unless it is required."""
     offered = ("PLAIN", "SCRAM-SHA-256-PLUS")
@@ -178,7 +147,7 @@ def test_what_is_advised_can_be_done_on_such_a_connection(
 
 @every_class
 @pytest.mark.parametrize("wanted", ["end-point", "never"])
-def test_a_server_that_hangs_up_at_a_binding(wanted: str, mail: Mail, world: World) -> None:
+def test_a_server_that_hangs_up_at_a_binding(wanted: str, mail: Mail, world: ScramWorld) -> None:
     """As Dovecot 2.4 does at one that it does not know."""
     client = world.connect(
         mail,
@@ -213,7 +182,7 @@ FORGED: dict[str, dict[str, Any]] = {
 
 @every_class
 @pytest.mark.parametrize("name", FORGED)
-def test_a_server_that_cannot_prove_itself(name: str, mail: Mail, world: World) -> None:
+def test_a_server_that_cannot_prove_itself(name: str, mail: Mail, world: ScramWorld) -> None:
     """Whatever it says, and although it says that all is well."""
     client = world.connect(mail, HONEST.but(**FORGED[name]))
     with pytest.raises((AuthenticationFailed, ProtocolViolation)) as raised:
@@ -236,7 +205,7 @@ def test_a_server_that_cannot_prove_itself(name: str, mail: Mail, world: World) 
 
 
 @every_class
-def test_success_before_anything_was_proved(mail: Mail, world: World) -> None:
+def test_success_before_anything_was_proved(mail: Mail, world: ScramWorld) -> None:
     client = world.connect(mail, (accepts,))
     with pytest.raises(ProtocolViolation, match="said success before SCRAM-SHA-256 was done"):
         client.login(USER, PASSWORD)
@@ -267,7 +236,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
 
 @every_class
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_terms_are_no_terms(name: str, mail: Mail, world: World) -> None:
+def test_hostile_terms_are_no_terms(name: str, mail: Mail, world: ScramWorld) -> None:
     """Nothing that is made of the password is sent, and no time is spent."""
     changes, said = HOSTILE[name]
     client = world.connect(mail, HONEST.but(**changes))
@@ -289,7 +258,7 @@ def decoded(record: Record) -> Iterator[bytes]:
             continue
 
 
-def test_the_bounds_are_the_callers(world: World) -> None:
+def test_the_bounds_are_the_callers(world: ScramWorld) -> None:
     scram = HONEST.but(iterations=20_000)
     refused = world.connect(MAIL["imap"], scram, auth=AuthPolicy(iterations=(4096, 19_999)))
     with pytest.raises(ProtocolViolation, match=r"20,000 iterations.*AuthPolicy\(iterations="):
@@ -306,7 +275,7 @@ PLUS = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN")
 
 
 @every_class
-def test_an_offer_that_was_taken_out_is_found_out(mail: Mail, world: World) -> None:
+def test_an_offer_that_was_taken_out_is_found_out(mail: Mail, world: ScramWorld) -> None:
     """The client could have bound, was offered nothing, and says so: the server knows better."""
     scram = HONEST.but(offers_plus=True)
     client = world.connect(mail, scram, ("SCRAM-SHA-256", "PLAIN"), tls12=True)
@@ -330,7 +299,7 @@ FLAGS: dict[str, tuple[dict[str, Any], tuple[str, ...], dict[str, Any], str]] = 
 
 
 @pytest.mark.parametrize("name", FLAGS)
-def test_the_flag_says_what_the_client_can(name: str, world: World) -> None:
+def test_the_flag_says_what_the_client_can(name: str, world: ScramWorld) -> None:
     how, offered, policy, flag = FLAGS[name]
     client = world.connect(MAIL["imap"], HONEST, offered, policy=policy, **how)
     client.login(USER, PASSWORD)
@@ -338,7 +307,7 @@ def test_the_flag_says_what_the_client_can(name: str, world: World) -> None:
     assert client.report.auth.channel_binding is None
 
 
-def test_the_caller_who_ranks_the_unbound_first_gets_it(world: World) -> None:
+def test_the_caller_who_ranks_the_unbound_first_gets_it(world: ScramWorld) -> None:
     """And says "n", not "y", which an honest server would take for stripping."""
     auth = AuthPolicy(mechanisms=("SCRAM-SHA-256",))
     scram = HONEST.but(offers_plus=True)
@@ -350,21 +319,21 @@ def test_the_caller_who_ranks_the_unbound_first_gets_it(world: World) -> None:
 @every_class
 @pytest.mark.parametrize("offered", [("SCRAM-SHA-256", "PLAIN"), ("PLAIN",), ("SCRAM-SHA-512",)])
 def test_a_binding_that_is_required_is_not_done_without(
-    offered: tuple[str, ...], mail: Mail, world: World
+    offered: tuple[str, ...], mail: Mail, world: ScramWorld
 ) -> None:
     policy = {"channel_binding": "require"}
     client = world.connect(mail, HONEST, offered, policy=policy)
     with pytest.raises(CredentialsRefused) as raised:
         client.login(USER, PASSWORD)
     assert 'channel_binding="require"' in str(raised.value)
-    assert attempts(world.record()) == []
+    assert world.attempts() == []
 
 
 # -- what cannot be prepared
 
 
 @every_class
-def test_a_password_that_cannot_be_prepared_is_an_error(mail: Mail, world: World) -> None:
+def test_a_password_that_cannot_be_prepared_is_an_error(mail: Mail, world: ScramWorld) -> None:
     """And nothing weaker is taken because of it."""
     secret = "sn\N{SNOWMAN}wman \N{SLEEPING FACE} two"
     client = world.connect(mail, HONEST.but(password=secret))
@@ -379,7 +348,7 @@ def test_a_password_that_cannot_be_prepared_is_an_error(mail: Mail, world: World
 
 
 @every_class
-def test_unless_the_policy_says_to_use_it_as_it_is(mail: Mail, world: World) -> None:
+def test_unless_the_policy_says_to_use_it_as_it_is(mail: Mail, world: ScramWorld) -> None:
     secret = "sn\N{SNOWMAN}wman \N{SLEEPING FACE} two"
     auth = AuthPolicy(saslprep="prefer")
     client = world.connect(mail, HONEST.but(password=secret), auth=auth)
@@ -390,7 +359,7 @@ def test_unless_the_policy_says_to_use_it_as_it_is(mail: Mail, world: World) -> 
 # -- what is kept
 
 
-def test_a_password_that_keeps_its_salted_form_works_again(world: World) -> None:
+def test_a_password_that_keeps_its_salted_form_works_again(world: ScramWorld) -> None:
     password = Password(USER, PASSWORD, keep_salted=True)
     for scram in (HONEST, HONEST, HONEST.but(salt=b"another salt altogether")):
         client = world.connect(MAIL["smtp"], scram)
@@ -412,13 +381,13 @@ DIRECT: dict[str, tuple[str, Callable[[Any], object]]] = {
 
 
 @pytest.mark.parametrize("name", DIRECT)
-def test_nor_by_any_verb(name: str, world: World) -> None:
+def test_nor_by_any_verb(name: str, world: ScramWorld) -> None:
     protocol, verb = DIRECT[name]
     policy = {"channel_binding": "require"}
     client = world.connect(MAIL[protocol], HONEST, policy=policy)
     with pytest.raises(CredentialsRefused, match='channel_binding="require"'):
         verb(client)
-    assert attempts(world.record()) == []
+    assert world.attempts() == []
 
 
 def test_a_context_of_the_callers_needs_no_policy_of_ours(

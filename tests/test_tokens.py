@@ -4,11 +4,10 @@ says of it.
 
 import asyncio
 import base64
-import itertools
 import json
 import pickle
 import smtplib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,21 +15,19 @@ import pytest
 from securemail import (
     AuthenticationFailed,
     AuthPolicy,
-    CATrust,
     CredentialsRefused,
     PolicyError,
     ProtocolViolation,
-    TLSPolicy,
     Token,
 )
 from servers.attempts import MAIL, Mail, assert_survives_pickling, shown_of
 from servers.leaks import leaks
 from servers.pki import PKI
-from servers.recording import Conversation, Record, RecordingServer
+from servers.recording import Conversation
 from servers.rude import Scripted, accepts, asks, refuses
+from servers.world import Factory, World
 
 USER, GOOD, EXPIRED = "ada@example.org", "ya29.a-good-token", "ya29.an-expired-token"
-Factory = Callable[..., RecordingServer]
 every_class = pytest.mark.parametrize("mail", MAIL.values(), ids=MAIL)
 every_mechanism = pytest.mark.parametrize("mechanism", ["OAUTHBEARER", "XOAUTH2"])
 
@@ -51,41 +48,16 @@ def checks(conversation: Conversation, protocol: str, tag: bytes) -> None:
     refuses(conversation, protocol, tag)
 
 
-class World:
-    def __init__(self, pki: PKI, start: Factory) -> None:
-        self._context = pki["good"].server_context()
-        self._policy = TLSPolicy(trust=CATrust(pki.ca_pem))
-        self._start = start
-        self.clients: list[tuple[Mail, Any]] = []
-
+class TokenWorld(World):
     def connect(self, mail: Mail, *offered: str, answers: Any = None, **args: Any) -> Any:
         once = (asks(b""), checks) if mail.protocol == "imap" else (checks,)
         script = Scripted(mail.protocol, answers or once * 3, (*offered, "PLAIN"))
-        self.server = self._start(script, context=self._context)
-        client = mail.cls("127.0.0.1", self.server.port, policy=self._policy, **args)
-        self.clients.append((mail, client))
-        return client
-
-    def close(self) -> None:
-        for mail, client in self.clients:
-            mail.close(client)
-
-    def record(self) -> Record:
-        self.close()
-        (record,) = self.server.wait()
-        return record
-
-    def attempts(self) -> list[str]:
-        """Mechanisms, in the order of their attempts."""
-        words = self.record().received_tls.decode("latin-1").split()
-        return [
-            after for word, after in itertools.pairwise(words) if word in ("AUTH", "AUTHENTICATE")
-        ]
+        return self.joined(mail, script, **args)
 
 
 @pytest.fixture
-def world(pki: PKI, recording_server: Factory) -> Iterator[World]:
-    one = World(pki, recording_server)
+def world(pki: PKI, recording_server: Factory) -> Iterator[TokenWorld]:
+    one = TokenWorld(pki, recording_server)
     yield one
     one.close()
 
@@ -109,7 +81,7 @@ class Provider:
 
 @every_class
 @every_mechanism
-def test_a_token_that_is_there(mechanism: str, mail: Mail, world: World) -> None:
+def test_a_token_that_is_there(mechanism: str, mail: Mail, world: TokenWorld) -> None:
     client = world.connect(mail, mechanism)
     client.authenticate(Token(USER, GOOD))
     assert str(client.report.auth) == f"{USER!r} by {mechanism}, no channel binding"
@@ -117,14 +89,14 @@ def test_a_token_that_is_there(mechanism: str, mail: Mail, world: World) -> None
 
 
 @every_class
-def test_the_standard_one_before_googles(mail: Mail, world: World) -> None:
+def test_the_standard_one_before_googles(mail: Mail, world: TokenWorld) -> None:
     client = world.connect(mail, "XOAUTH2", "OAUTHBEARER")
     client.authenticate(Token(USER, GOOD))
     assert client.report.auth.mechanism == "OAUTHBEARER"
 
 
 @every_class
-def test_a_provider_is_asked_for_each_sign_in(mail: Mail, world: World) -> None:
+def test_a_provider_is_asked_for_each_sign_in(mail: Mail, world: TokenWorld) -> None:
     provider = Provider(GOOD, GOOD)
     token = Token(USER, provider)
     for _ in range(2):
@@ -133,7 +105,7 @@ def test_a_provider_is_asked_for_each_sign_in(mail: Mail, world: World) -> None:
     assert provider.told == [False, False]
 
 
-def test_a_provider_that_is_a_coroutine_function(world: World) -> None:
+def test_a_provider_that_is_a_coroutine_function(world: TokenWorld) -> None:
     told = []
 
     async def provider(refused: bool) -> str:
@@ -155,7 +127,7 @@ def test_a_provider_that_is_a_coroutine_function(world: World) -> None:
 
 @every_class
 @every_mechanism
-def test_a_token_is_renewed_once(mechanism: str, mail: Mail, world: World) -> None:
+def test_a_token_is_renewed_once(mechanism: str, mail: Mail, world: TokenWorld) -> None:
     provider = Provider(EXPIRED, GOOD)
     client = world.connect(mail, mechanism)
     client.authenticate(Token(USER, provider))
@@ -166,7 +138,7 @@ def test_a_token_is_renewed_once(mechanism: str, mail: Mail, world: World) -> No
 
 @every_class
 @every_mechanism
-def test_and_not_twice(mechanism: str, mail: Mail, world: World) -> None:
+def test_and_not_twice(mechanism: str, mail: Mail, world: TokenWorld) -> None:
     provider = Provider(EXPIRED, EXPIRED + "-2", GOOD)
     client = world.connect(mail, mechanism)
     with pytest.raises(AuthenticationFailed) as raised:
@@ -190,7 +162,7 @@ def test_and_not_twice(mechanism: str, mail: Mail, world: World) -> None:
 
 
 @every_class
-def test_the_same_token_again_is_no_renewal(mail: Mail, world: World) -> None:
+def test_the_same_token_again_is_no_renewal(mail: Mail, world: TokenWorld) -> None:
     provider = Provider(EXPIRED, EXPIRED)
     client = world.connect(mail, "OAUTHBEARER")
     with pytest.raises(AuthenticationFailed):
@@ -200,7 +172,7 @@ def test_the_same_token_again_is_no_renewal(mail: Mail, world: World) -> None:
 
 
 @every_class
-def test_a_token_of_text_has_no_second_chance(mail: Mail, world: World) -> None:
+def test_a_token_of_text_has_no_second_chance(mail: Mail, world: TokenWorld) -> None:
     client = world.connect(mail, "OAUTHBEARER")
     with pytest.raises(AuthenticationFailed) as raised:
         client.authenticate(Token(USER, EXPIRED))
@@ -215,7 +187,7 @@ class OutOfReach(Exception):
 
 
 @every_class
-def test_what_a_provider_raises_reaches_the_caller(mail: Mail, world: World) -> None:
+def test_what_a_provider_raises_reaches_the_caller(mail: Mail, world: TokenWorld) -> None:
     client = world.connect(mail, "OAUTHBEARER")
     with pytest.raises(OutOfReach):
         client.authenticate(Token(USER, Provider(OutOfReach())))
@@ -224,7 +196,7 @@ def test_what_a_provider_raises_reaches_the_caller(mail: Mail, world: World) -> 
 
 
 @every_class
-def test_also_after_a_refusal_which_was_the_end(mail: Mail, world: World) -> None:
+def test_also_after_a_refusal_which_was_the_end(mail: Mail, world: TokenWorld) -> None:
     client = world.connect(mail, "OAUTHBEARER")
     with pytest.raises(OutOfReach):
         client.authenticate(Token(USER, Provider(EXPIRED, OutOfReach())))
@@ -234,7 +206,7 @@ def test_also_after_a_refusal_which_was_the_end(mail: Mail, world: World) -> Non
 
 
 @every_class
-def test_a_password_never_follows_a_token(mail: Mail, world: World) -> None:
+def test_a_password_never_follows_a_token(mail: Mail, world: TokenWorld) -> None:
     client = world.connect(mail)
     with pytest.raises(CredentialsRefused) as raised:
         client.authenticate(Token(USER, GOOD))
@@ -243,7 +215,7 @@ def test_a_password_never_follows_a_token(mail: Mail, world: World) -> None:
 
 
 @every_class
-def test_success_after_an_error_is_none(mail: Mail, world: World) -> None:
+def test_success_after_an_error_is_none(mail: Mail, world: TokenWorld) -> None:
     """A server that says why not, and then that all is well."""
     first = (asks(b""),) if mail.protocol == "imap" else ()
     answers = (*first, asks(b'{"status":"invalid_token"}'), accepts)
@@ -257,14 +229,16 @@ def test_success_after_an_error_is_none(mail: Mail, world: World) -> None:
 @pytest.mark.parametrize(
     "challenge", [b"", b"{", b"[1]", b'{"status": {"deep": 1}}', b"\xff\xfe", b"{" * 5000, b"null"]
 )
-def test_a_strange_error_is_still_a_refusal(challenge: bytes, mail: Mail, world: World) -> None:
+def test_a_strange_error_is_still_a_refusal(
+    challenge: bytes, mail: Mail, world: TokenWorld
+) -> None:
     first = (asks(b""),) if mail.protocol == "imap" else ()
     client = world.connect(mail, "XOAUTH2", answers=(*first, asks(challenge), refuses))
     with pytest.raises(AuthenticationFailed, match="wrong password"):
         client.authenticate(Token(USER, EXPIRED))
 
 
-def test_a_server_that_repeats_the_token_is_not_quoted(world: World) -> None:
+def test_a_server_that_repeats_the_token_is_not_quoted(world: TokenWorld) -> None:
     def repeats(conversation: Conversation, protocol: str, tag: bytes) -> None:
         line = bytes(conversation.record.tls).splitlines()[-1].split(b" ")[-1]
         conversation.send(b"535 5.7.8 what is " + line + b" or " + EXPIRED.encode() + b"?\r\n")
@@ -304,7 +278,7 @@ def test_what_is_no_user(user: Any) -> None:
         Token(user, GOOD)
 
 
-def test_what_a_provider_returns_is_looked_at_too(world: World) -> None:
+def test_what_a_provider_returns_is_looked_at_too(world: TokenWorld) -> None:
     client = world.connect(MAIL["imap"], "OAUTHBEARER")
     with pytest.raises(PolicyError, match="not text") as raised:
         client.authenticate(Token(USER, lambda refused: None))  # type: ignore[arg-type, return-value]
@@ -324,7 +298,7 @@ def test_it_shows_itself_nowhere() -> None:
     assert repr(Token(USER, lambda refused: GOOD)) == f"Token({USER!r}, <provider>)"
 
 
-def test_tokens_never_go_where_a_password_would(world: World) -> None:
+def test_tokens_never_go_where_a_password_would(world: TokenWorld) -> None:
     """Nor may the policy's rank bring it there."""
     client = world.connect(MAIL["imap"], auth=AuthPolicy(mechanisms=("PLAIN", "LOGIN")))
     with pytest.raises(CredentialsRefused):
