@@ -787,6 +787,24 @@ def test_the_standard_pair_of_imap_keeps_the_secret(
     keeps_secrets(raised.value)
 
 
+@pytest.mark.parametrize("name", ["imap", "smtp"])
+def test_user_and_password_are_no_such_pair(name: str, server: Server) -> None:
+    """Nothing is sent: not the user name either, as a mechanism's."""
+    server.plays(scripts.POLITE[name])
+    client = server.connect(MAIL[name])
+    if name == "smtp":
+        client.ehlo()
+    verb = client.authenticate if name == "imap" else client.auth
+    with pytest.raises(PolicyError, match="a mechanism's name and a callable") as raised:
+        verb(USER, PASSWORD)
+    assert "login(user, password)" in raised.value.hint
+    assert leaks(shown_of(raised.value), PASSWORD) == []
+    MAIL[name].close(client)
+    (record,) = server.recording.wait()
+    assert attempts(record) == 0
+    assert not sent(record)
+
+
 def test_the_standard_pair_of_imap_ends_the_attempt(server: Server) -> None:
     server.plays(Scripted("imap", (asks(b""), refuses)))
     client = server.connect(MAIL["imap"])

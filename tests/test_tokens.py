@@ -272,6 +272,17 @@ def test_what_is_no_token(token: Any, said: str) -> None:
     assert raised.value.code == "credentials-malformed"
 
 
+@pytest.mark.parametrize("provider", [lambda: GOOD, lambda a, b: GOOD, Provider.__call__])
+def test_a_provider_that_cannot_be_called_is_found_at_once(provider: Any) -> None:
+    with pytest.raises(PolicyError, match=r"cannot be called with one argument") as raised:
+        Token(USER, provider)
+    assert "provider(refused)" in raised.value.hint
+
+
+def test_a_provider_that_does_not_tell_what_it_takes() -> None:
+    Token(USER, str)  # as good as any, and found out when it is called
+
+
 @pytest.mark.parametrize("user", ["", "a\nb", None])
 def test_what_is_no_user(user: Any) -> None:
     with pytest.raises(PolicyError):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from ..errors import AuthenticationFailed
-from ..sasl.callers import Callers
+from ..sasl.callers import Callers, require_callable
 from ..sasl.choose import Offer
 from ..sasl.cram_md5 import CramMD5
 from ..sasl.credentials import Password, Secret
@@ -37,7 +37,8 @@ class IMAP4SignIn(IMAP4Lines):
         """
         self._require_state("AUTHENTICATE")
         if authobject is not None and isinstance(mechanism, str):
-            brought = Callers(mechanism.upper(), authobject)
+            authobject = Secret(authobject)  # type: ignore[assignment]
+            brought = Callers(mechanism.upper(), require_callable(authobject))
             reply = self._talked(brought.name, lambda: self._run(brought))
         else:
             reply = self._sign_in(mechanism)

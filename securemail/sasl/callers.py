@@ -5,7 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import PolicyError
+from ..secret import Secret
 from .mechanism import Cancelled
+
+
+def require_callable(given: Any) -> Any:
+    """A user name and a password in the place of the standard pair are a mistake that would show
+    the user name to the server as a mechanism's. Raises `PolicyError`."""
+    given = given if isinstance(given, Secret) else Secret(given)
+    if callable(given.reveal()):
+        return given.reveal()
+    raise PolicyError(
+        "this takes a mechanism's name and a callable, which answers the server's challenges.",
+        code="credentials",
+        hint="For a user name and a password: login(user, password), or "
+        "authenticate(Password(user, password)).",
+    )
 
 
 class Callers:

@@ -39,12 +39,8 @@ class Token:
             )
         if is_given:
             _require_token(token)
-        elif not callable(self._source):
-            raise PolicyError(
-                f"the token is {type(self._source).__name__}: neither text nor a function.",
-                code="credentials-malformed",
-                hint="Give the access token as str, or a function provider(refused).",
-            )
+        else:
+            _require_provider(token)
 
     @property
     def token(self) -> Secret:
@@ -75,6 +71,29 @@ class Token:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a token is not pickled")
+
+
+def _require_provider(provider: Secret) -> None:
+    """Here and not at the first sign-in, where a `TypeError` could be the provider's own."""
+    import inspect
+
+    if not callable(provider.reveal()):
+        raise PolicyError(
+            f"the token is {type(provider.reveal()).__name__}: neither text nor a function.",
+            code="credentials-malformed",
+            hint="Give the access token as str, or a function provider(refused).",
+        )
+    try:
+        inspect.signature(provider.reveal()).bind(False)
+    except ValueError:  # what is not written in Python may not tell
+        return
+    except TypeError as error:
+        raise PolicyError(
+            f"the token's provider cannot be called with one argument ({error}).",
+            code="credentials-malformed",
+            hint="It is called as provider(refused): True where the server has just declined the "
+            "token that it returned before.",
+        ) from None
 
 
 def _fetch(provider: Provider, *, refused: bool) -> Secret:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from ..sasl.callers import Callers
+from ..sasl.callers import Callers, require_callable
 from ..sasl.choose import Offer
 from ..sasl.credentials import Password, Secret
 from ..sasl.exchange import Dialect
@@ -50,9 +50,12 @@ class SMTPSignIn(SMTPLines):
     ) -> tuple[int, bytes]:
         """Sign in by a mechanism of the caller's, as the standard verb does: `authobject` is called
         without an argument for the initial response, and with each challenge, decoded."""
+        authobject = Secret(authobject)  # type: ignore[assignment]
         self._ir_wanted = initial_response_ok
         self._auth_challenge_count = 0  # for the standard auth_login
-        brought = Callers(mechanism.upper(), authobject, starts=initial_response_ok)
+        brought = Callers(
+            mechanism.upper(), require_callable(authobject), starts=initial_response_ok
+        )
         raw: tuple[int, bytes] = self._talked(brought.name, lambda: self._run(brought)).raw
         return raw
 
