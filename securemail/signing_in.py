@@ -9,57 +9,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from .errors import (
-    AuthenticationFailed,
-    PolicyError,
-    SecureMailError,
-    WeakMechanismWarning,
-    printable,
-    warn,
-)
+from .declining import Declining, Reply
+from .errors import PolicyError, SecureMailError, WeakMechanismWarning, warn
 from .report import AuthReport
-from .sasl.choose import (
-    APOP,
-    Offer,
-    alternatives,
-    choose_mechanism,
-    name_of,
-    say_how,
-    takes,
-    usable,
-)
-from .sasl.credentials import Password, Secret
+from .sasl.choose import APOP, Offer, choose_mechanism, name_of, takes
+from .sasl.credentials import Secret
 from .sasl.encoding import hide
 from .sasl.exchange import Exchange
-from .sasl.mechanism import Broken, Cancelled, Unproved, Unusable
+from .sasl.mechanism import Broken, Cancelled, Unusable
 from .tls.binding import Binding
-from .travel import Travel
 from .trouble import BREAKS
-from .values import Value
 
 _GUESSABLE = ("CRAM-MD5", APOP)
 
 
-class Reply(Value):
-    """A server's answer during sign-in. `kind`: challenge, success or refusal; `text`: its octets
-    (of a challenge: base64); `raw`: what the standard module puts into its error or result."""
-
-    kind: str
-    text: bytes
-    raw: Any = None
-
-    def without(self, secrets: tuple[bytes, ...]) -> Reply:
-        """The same, should the server repeat a secret; before anything else holds it."""
-        several = self.raw if isinstance(self.raw, tuple) else (self.raw,)
-        hidden = tuple(hide(one, secrets) if isinstance(one, bytes) else one for one in several)
-        raw = hidden if isinstance(self.raw, tuple) else hidden[0]
-        return Reply(self.kind, hide(self.text, secrets), raw)
-
-
-class SigningIn(Travel):
+class SigningIn(Declining):
     """The part of a connection that signs in."""
-
-    _AUTH_FAILED: ClassVar[type[AuthenticationFailed]]  # also the standard module's error
 
     _CHALLENGE: ClassVar[bytes]  # how a line begins that asks for more
 
@@ -203,42 +168,6 @@ class SigningIn(Travel):
             exchange.finish(reply.text)
         return reply
 
-    def _declined_by_server(
-        self, name: str, reply: Reply, credentials: Any, mechanism: Any = None
-    ) -> AuthenticationFailed:
-        """The refusal in the server's words."""
-        words = printable(reply.text)
-        self._declined = f'the server declined {name} with "{words}"'
-        within = getattr(mechanism, "refusal", None)
-        others = alternatives(credentials, self._offered, name)
-        return self._AUTH_FAILED(
-            f'the server declined the sign-in by {name}: "{words}"'
-            + (f" ({within})." if within else "."),
-            raw=reply.raw if isinstance(reply.raw, tuple) else (reply.raw,),
-            mechanism=name,
-            offered=others,
-            reasons=(within,) if within else (),
-            hint=" ".join(self._advice(reply, credentials, others)),
-            **self._details(),
-        )
-
-    def _advice(self, reply: Reply, credentials: Any, others: tuple[str, ...]) -> Iterator[str]:
-        """What to do after a refusal: what looks wrong in what was given; what such words mean,
-        where that is known; and the other ways there are."""
-        from .answers import hint_for
-
-        if doubts := getattr(credentials, "doubts", ()):
-            yield f"Look at what was given: {'; '.join(doubts)}."
-        host = self._endpoint.name.name if self._endpoint is not None else ""
-        is_password = credentials is None or isinstance(credentials, Password)
-        known = hint_for(self._PROTOCOL, host, reply.text, password=is_password)
-        yield known or getattr(credentials, "advice", "Check what was given.")
-        yield "The connection takes no second attempt."
-        if others:
-            advised = usable(others, credentials, self._offered, self._over)[:1]
-            how = "".join(f"; to use one: {say_how(name)}" for name in advised)
-            yield f"The server also offers {', '.join(others)}{how}."
-
     @contextmanager
     def _during_sign_in(self, name: str) -> Iterator[None]:
         """A dialogue that breaks off leaves no connection behind."""
@@ -260,31 +189,6 @@ class SigningIn(Travel):
             raise self._close_for(self._not_spoken(error)) from error
         finally:
             self._stage, self._suspected = before, ""
-
-    def _suspect(self, name: str) -> str:
-        """Dovecot 2.4 hangs up at a binding that it does not know, without a word."""
-        binding = self._binding() if name.endswith("-PLUS") else None
-        if not isinstance(binding, Binding):
-            return ""
-        return (
-            f"It may not know this channel binding, {binding.type}: "
-            'TLSPolicy(channel_binding="prefer") takes the usual one, "never" does without. '
-        )
-
-    def _not_a_sign_in(self, error: Broken) -> SecureMailError:
-        if isinstance(error, Unproved):
-            return self._AUTH_FAILED(
-                f"the server {error}.",
-                code="server-unproved",
-                hint="It does not know this password, so it may not be the server that it says "
-                "it is. Do not try again with a weaker mechanism: ask its administrator.",
-                **self._details(),
-            )
-        return self._VIOLATION(
-            f"the server {error}.",
-            hint="This is not how a mail server signs anybody in; it has not proved itself.",
-            **self._details(),
-        )
 
     def _require_credentials(self, credentials: object) -> None:
         if not takes(self._auth.mechanisms, credentials):

@@ -39,6 +39,7 @@ LAYERS: dict[str, float] = {
     "connecting": 4.05,  # opens sockets
     "trouble": 4.1,  # what failed, as errors of ours
     "travel": 4.15,  # what a sign-in may travel over
+    "declining": 4.18,  # what to say of a sign-in that failed
     "signing_in": 4.2,  # choose, exchange, record
     "guard": 4.25,  # what may be said over what
     "connection": 4.3,  # opening and reporting: what the three protocols share

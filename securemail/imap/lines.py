@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from ..channel import Verified
+from ..declining import Reply
 from ..errors import LimitExceeded, PolicyError, UpgradeRefused, printable
 from ..guard import Commands, first_word
 from ..sasl.credentials import Secret, encoded
-from ..signing_in import Reply
 from ..upgrading import Upgrading
 from ..wire import CRLF, require_line, send_secret
 from .errors import (

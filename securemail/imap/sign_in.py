@@ -6,13 +6,13 @@ import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from ..declining import Reply
 from ..errors import AuthenticationFailed
 from ..sasl.callers import Callers, require_callable
 from ..sasl.choose import Offer
 from ..sasl.cram_md5 import CramMD5
 from ..sasl.credentials import Password, Secret
 from ..sasl.exchange import Dialect
-from ..signing_in import Reply
 from .lines import IMAP4Lines
 
 

@@ -7,10 +7,10 @@ import socket
 import sys
 from typing import Any, ClassVar
 
+from ..declining import Reply
 from ..errors import LimitExceeded, printable
 from ..guard import Commands, first_word
 from ..sasl.credentials import Secret, encoded
-from ..signing_in import Reply
 from ..upgrading import Upgrading
 from ..wire import require_line, send_secret
 from .errors import (

@@ -6,11 +6,11 @@ import poplib
 import re
 from typing import Any, ClassVar
 
+from ..declining import Reply
 from ..errors import ProtocolViolation, SecureMailError
 from ..sasl.choose import APOP, Offer
 from ..sasl.credentials import Password, Secret
 from ..sasl.exchange import Dialect
-from ..signing_in import Reply
 from .errors import is_refusal
 from .lines import STANDARD, POP3Lines
 

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from ..declining import Reply
 from ..errors import PolicyError, printable
 from ..guard import Commands, first_word
 from ..sasl.credentials import Secret, encoded
-from ..signing_in import Reply
 from ..upgrading import Upgrading
 from ..wire import CRLF, send_secret
 from .errors import (
