@@ -487,7 +487,8 @@ def test_the_terminal_of_the_test_above_would_be_used(people: People) -> None:
         "import ssl, sys; ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(*sys.argv[1:])"
     )
     command = [sys.executable, "-c", program, str(people["me.pem"]), str(people["encrypted.key"])]
-    assert "pass phrase" in in_a_terminal(command, seconds=3)
+    asks = sys.version_info < (3, 15)  # from then on Python itself fails without asking
+    assert ("pass phrase" if asks else "PEM lib") in in_a_terminal(command, seconds=3)
 
 
 def in_a_terminal(command: list[str], seconds: float = 60) -> str:
