@@ -205,6 +205,18 @@ def test_a_server_that_cannot_prove_itself(name: str, mail: Mail, world: ScramWo
 
 
 @every_class
+@pytest.mark.parametrize("words", ["done", "welcome2", "OK", "v"])
+def test_success_in_words_that_pass_for_base64(words: str, mail: Mail, world: ScramWorld) -> None:
+    """They are no proof, and no broken one either."""
+    said = base64.b64decode(words) if len(words) % 4 == 0 else words.encode()
+    scram = HONEST.but(final=lambda _: said, ending="success")
+    client = world.connect(mail, scram)
+    with pytest.raises(AuthenticationFailed, match="that it knows the password"):
+        client.login(USER, PASSWORD)
+    assert client.sock is None
+
+
+@every_class
 def test_success_before_anything_was_proved(mail: Mail, world: ScramWorld) -> None:
     client = world.connect(mail, (accepts,))
     with pytest.raises(ProtocolViolation, match="said success before SCRAM-SHA-256 was done"):
