@@ -341,6 +341,34 @@ def test_a_binding_that_is_required_is_not_done_without(
     assert world.attempts() == []
 
 
+# -- a policy that names SCRAM alone
+
+ALONE = AuthPolicy(mechanisms=("SCRAM-SHA-512", "SCRAM-SHA-256"))
+
+
+@every_class
+@pytest.mark.parametrize("offered", [("PLAIN", "LOGIN", "CRAM-MD5"), ()], ids=["weaker", "none"])
+def test_it_shows_the_password_to_nobody(
+    offered: tuple[str, ...], mail: Mail, world: ScramWorld
+) -> None:
+    """Who took SCRAM out of the offer, with a certificate that is believed, gets nothing: neither
+    by another mechanism nor by the protocol's own command."""
+    client = world.connect(mail, (accepts, accepts), offered, auth=ALONE)
+    with pytest.raises(CredentialsRefused) as raised:
+        client.login(USER, PASSWORD)
+    assert raised.value.code == "no-mechanism"
+    record = world.record()
+    assert attempts(record) == []
+    assert leaks(record.everything, PASSWORD) == []
+
+
+@every_class
+def test_and_signs_in_where_the_server_has_it(mail: Mail, world: ScramWorld) -> None:
+    client = world.connect(mail, HONEST, auth=ALONE)
+    client.login(USER, PASSWORD)
+    assert world.attempts() == ["SCRAM-SHA-256"]
+
+
 # -- what cannot be prepared
 
 
@@ -415,3 +443,25 @@ def test_a_context_of_the_callers_needs_no_policy_of_ours(
     assert client.report.auth is not None
     assert client.report.auth.channel_binding == "tls-unique"
     client.shutdown()
+
+
+def test_threads_may_share_what_is_kept() -> None:
+    """One that derives for another salt takes nothing from one that is looking: here it comes in
+    between while the key is compared."""
+    password = Password(USER, PASSWORD, keep_salted=True)
+
+    compared: list[object] = []
+
+    class Salt(bytes):
+        __hash__ = bytes.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            compared.append(other)
+            if len(compared) == 2:
+                password.salted(("sha256", b"another salt", 4096), lambda: b"another's")
+            return bytes.__eq__(self, other)  # type: ignore[arg-type]
+
+    for _ in range(3):
+        key = ("sha256", Salt(b"salt"), 4096)
+        assert password.salted(key, lambda: b"ours").reveal() == b"ours"
+    assert len(compared) >= 2

@@ -78,10 +78,11 @@ class Password:
         or what `derive` makes."""
         if self._salted is None:
             return Secret(derive())
-        if key not in self._salted:
-            self._salted.clear()  # a server has one salt at a time
-            self._salted[key] = Secret(derive())
-        return self._salted[key]
+        kept = self._salted.get(key)
+        if kept is None:
+            kept = Secret(derive())
+            self._salted = {key: kept}  # a server has one salt at a time; and threads share this
+        return kept
 
     def __repr__(self) -> str:
         return f"Password({self.user!r}, <secret>)"
