@@ -161,8 +161,8 @@ class AuthPolicy(Value, kw_only=True):
 
     - `mechanisms`: by rank; the first that takes the credentials, that the server offers and that
       the channel allows is used, and no other after it. Names, or classes of your own. Where
-      "PLAIN" or "LOGIN" is among them, and no mechanism is offered, the protocol's own command
-      (IMAP LOGIN, POP3 USER and PASS) is used, over verified TLS as well. "CRAM-MD5" and "APOP",
+      "PLAIN" or "LOGIN" is among them, and none can be taken, the protocol's own command (IMAP
+      LOGIN, POP3 USER and PASS) is used, over verified TLS as well. "CRAM-MD5" and "APOP",
       which can be guessed from, are used only where they are named here, and warn.
     - `iterations`: the least and the most that a SCRAM server may ask for (RFC 7677, 4).
     - `seconds`: how long deriving a key from the password may take.

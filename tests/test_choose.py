@@ -218,6 +218,12 @@ def test_nothing_is_advised_that_the_line_does_not_allow() -> None:
     assert 'mechanisms=("SCRAM-SHA-1-PLUS",)' in raised.value.hint
 
 
+def test_where_tls_is_what_is_missing_that_is_said() -> None:
+    with pytest.raises(CredentialsRefused) as raised:
+        chosen(PASSWORD, offer("SCRAM-SHA-256"), LOOPBACK)
+    assert "Upgrade first" in raised.value.hint
+
+
 def test_a_port_without_sign_in_is_called_that() -> None:
     with pytest.raises(CredentialsRefused, match="takes no sign-in"):
         chosen(PASSWORD, offer())

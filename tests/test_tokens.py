@@ -280,7 +280,8 @@ def test_a_provider_that_cannot_be_called_is_found_at_once(provider: Any) -> Non
 
 
 def test_a_provider_that_does_not_tell_what_it_takes() -> None:
-    Token(USER, str)  # as good as any, and found out when it is called
+    token = Token(USER, str)  # as good as any, and found out when it is called
+    assert repr(token) == f"Token({USER!r}, <provider>)"
 
 
 @pytest.mark.parametrize("user", ["", "a\nb", None])

@@ -215,6 +215,8 @@ def _hint(credentials: object, offer: Offer, passed: Iterable[PassedOver], line:
     others = usable(untried, credentials, offer, line)
     if others:
         return f"{others[0]} is offered, and used only where it is asked for: {say_how(others[0])}."
+    if line.in_clear is not None:
+        return "Upgrade first (starttls, stls): over verified TLS all of them may be used."
     if not isinstance(credentials, Password) and (offer.mechanisms or offer.commands):
         return "Ask the server's administrator for one of these, or sign in with other credentials."
     if not offer.mechanisms and not offer.commands:

@@ -20,7 +20,8 @@ class Token:
     `provider(refused)` is called for each sign-in; it returns the token, or is a coroutine
     function that does. `refused` is True where the server has just declined the token that it
     returned before: then it should renew, not look into its cache. That happens once; a second
-    refusal is the end. What it raises reaches the caller of `authenticate`.
+    refusal is the end. What it raises reaches the caller of `authenticate`, and how long it may
+    take is for it to say: no limit of ours holds there.
     """
 
     __slots__ = ("_source", "user")
@@ -35,7 +36,9 @@ class Token:
             raise PolicyError(wrong[0], code="credentials-malformed", hint=wrong[1])
         if "\x01" in user:  # it ends a field of the message
             raise PolicyError(
-                "the user name has a control character.", code="credentials-malformed"
+                "the user name has a control character in it.",
+                code="credentials-malformed",
+                hint="Give it as the provider shows it, most often an address.",
             )
         if is_given:
             _require_token(token)
