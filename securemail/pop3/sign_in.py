@@ -71,14 +71,16 @@ class POP3SignIn(POP3Lines):
         return self.authenticate(Password(user, password))
 
     def user(self, user: str) -> bytes:
-        """Send USER (RFC 1939, 7) as it is. Only over a verified channel."""
+        """Send USER (RFC 1939, 7) as it is. Only over a verified channel, or with
+        `AuthPolicy(clear_on_loopback=…)`."""
         name = Password(user, "unused").user  # checked as every user name is
         reply = self._attempt("USER", lambda: self._send_user(name), None)
         self._user = name
         return reply.text
 
     def pass_(self, pswd: str) -> bytes:
-        """Send PASS (RFC 1939, 7) as it is. Only over a verified channel."""
+        """Send PASS (RFC 1939, 7) as it is. Only over a verified channel, or with
+        `AuthPolicy(clear_on_loopback=…)`."""
         pswd = Secret(pswd)  # type: ignore[assignment]
         credentials = Password(self._user or "unknown", pswd)  # checked as every password is
         reply = self._attempt("USER", lambda: self._send_pass(credentials), credentials)
@@ -98,8 +100,9 @@ class POP3SignIn(POP3Lines):
         return self._listed
 
     def apop(self, user: str, password: str) -> bytes:
-        """Send APOP (RFC 1939, 7): a digest of the password. Only over a verified channel, because
-        it can be guessed from. Never chosen by itself: to call this is to ask for it."""
+        """Send APOP (RFC 1939, 7): a digest of the password, which can be guessed from. Only over a
+        verified channel, or with `AuthPolicy(apop_in_clear=…)`. Never chosen by itself: to call
+        this is to ask for it."""
         password = Secret(password)  # type: ignore[assignment]
         credentials = Password(user, password)
         self._require_fresh(APOP)
