@@ -78,8 +78,13 @@ class SecureMailError(Exception):
         }[self.credentials_sent]
         where = self.where
         said = f"{where}: {self.message}" if where else self.message
-        after = " ".join(part for part in (sent, self.hint) if part)
-        return said + (" " if after and not said.endswith("\n") else "") + after
+        after = " ".join(part for part in (sent, self.hint, f"More: {self.more}.") if part)
+        return said + (" " if not said.endswith("\n") else "") + after
+
+    @property
+    def more(self) -> str:
+        """The command that prints the page about this `code`."""
+        return f"securemail explain {self.code}"
 
     @property
     def where(self) -> str:
