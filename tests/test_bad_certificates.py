@@ -246,7 +246,7 @@ def refuse(server: RecordingServer, issued: Issued, mail: Mail, policy: TLSPolic
     assert failure.text.startswith(f"{issued.asked_as}:{server.port} ({mail.says}): ")
     assert "No password was sent." in failure.text
     assert error.hint
-    assert failure.text.endswith(error.hint)
+    assert failure.text.endswith(f" {error.hint} More: securemail explain {error.code}.")
     assert_survives_pickling(error)
     return failure
 
