@@ -114,14 +114,7 @@ class Certificate:
     def key(self) -> tuple[str, int, int]:
         """Kind of the public key, its bits, and the least that is accepted (112-bit security,
         NIST SP 800-57 part 1, table 2). `bits` is 0 where the kind has one size only."""
-        from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
-
-        key = self.parsed.public_key()
-        if isinstance(key, (rsa.RSAPublicKey, dsa.DSAPublicKey)):
-            return ("RSA" if isinstance(key, rsa.RSAPublicKey) else "DSA", key.key_size, 2048)
-        if isinstance(key, ec.EllipticCurvePublicKey):
-            return ("EC", key.key_size, 224)
-        return (type(key).__name__.lstrip("_").removesuffix("PublicKey"), 0, 0)
+        return key_size(self.parsed.public_key())
 
     @property
     def signature_hash(self) -> str | None:
@@ -164,6 +157,19 @@ class Certificate:
             return self.parsed.extensions.get_extension_for_class(kind).value
         except x509.ExtensionNotFound:
             return None
+        except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+            raise ValueError(str(error)) from None
+
+
+def key_size(key: object) -> tuple[str, int, int]:
+    """As `Certificate.key`, of a public key."""
+    from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+
+    if isinstance(key, (rsa.RSAPublicKey, dsa.DSAPublicKey)):
+        return ("RSA" if isinstance(key, rsa.RSAPublicKey) else "DSA", key.key_size, 2048)
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return ("EC", key.key_size, 224)
+    return (type(key).__name__.lstrip("_").removesuffix("PublicKey"), 0, 0)
 
 
 def _purpose(oid: x509.ObjectIdentifier) -> str:

@@ -76,8 +76,9 @@ def certificates(source: Source, *, beside_key: bool = False) -> tuple[bytes, ..
     return tuple(ders)
 
 
-def one_certificate(source: Source) -> bytes:
-    """The single certificate in `source`, DER, and parsed once. Several are an error."""
+def one_certificate(source: Source, *, readable: bool = True) -> bytes:
+    """The single certificate in `source`, DER, and parsed once unless it need not be `readable`.
+    Several are an error."""
     first, *more = certificates(source)
     if more:
         raise PolicyError(
@@ -87,17 +88,18 @@ def one_certificate(source: Source) -> bytes:
             hint="In a chain file the server's own is the first: "
             "openssl x509 -in FILE -out certificate.pem takes it out.",
         )
-    parse(first, source)
+    if readable:
+        parse(first, source)
     return first
 
 
 def parse(der: bytes, source: Source = b"") -> x509.Certificate:
     """`der` as a `cryptography.x509.Certificate`; `PolicyError` where it is not one."""
-    from cryptography.x509 import load_der_x509_certificate
+    from cryptography import x509
 
     try:
-        return load_der_x509_certificate(der)
-    except ValueError as error:
+        return x509.load_der_x509_certificate(der)
+    except (ValueError, x509.InvalidVersion) as error:
         raise PolicyError(
             f"{name_of(source)} holds a damaged certificate ({error}).", code="damaged-certificate"
         ) from None

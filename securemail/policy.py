@@ -6,8 +6,10 @@ import ssl
 from collections.abc import Hashable, Iterable
 from typing import Any
 
+from . import crl
 from .client_certificate import ClientCertificate
 from .errors import LegacyCiphersWarning, PolicyError
+from .pem import Source
 from .pins import Pin
 from .sasl.choose import find_mechanism
 from .sasl.mechanisms import DEFAULT
@@ -46,6 +48,8 @@ class TLSPolicy(Value, kw_only=True):
     - `channel_binding`: what ties a sign-in by a mechanism that can (SCRAM-...-PLUS) to this very
       TLS. `"prefer"`: tls-unique on TLS 1.2, none on 1.3. `"require"`: tls-exporter on TLS 1.3 as
       well, and no sign-in without one. `"end-point"`: tls-server-end-point. `"never"`.
+    - `crls`: a revocation list (RFC 5280, 5) or several, as files or PEM. A server is refused whose
+      certificate is in one, and so is one whose authority has none there, or a stale one.
 
     Checked when made: a file that cannot be read or an empty store is a `PolicyError` here, not at
     the first connection. Two policies are equal when their fields are; files count by path.
@@ -58,6 +62,7 @@ class TLSPolicy(Value, kw_only=True):
     legacy_ciphers: str | None = None
     channel_binding: str = "prefer"
     client_certificate: ClientCertificate | None = None
+    crls: tuple[Source, ...] = ()
 
     def _check(self) -> None:
         self._set("minimum_version", _version(self.minimum_version))
@@ -85,6 +90,7 @@ class TLSPolicy(Value, kw_only=True):
                 code="client-certificate",
                 hint='Write client_certificate=ClientCertificate("me.pem", "me.key").',
             )
+        self._set("crls", crl.crl_sources(self.crls))
         self.ssl_context()
 
     def ssl_context(self) -> PolicyContext:
@@ -101,7 +107,8 @@ class TLSPolicy(Value, kw_only=True):
         """Of the files that the context is made of."""
         content = getattr(self.trust, "content", None)
         own = self.client_certificate
-        return (content() if content else None, own.content() if own else None)
+        of_files = own.content() if own else None, crl.content(self.crls)
+        return (content() if content else None, *of_files)
 
     def connection_context(self, last: ssl.SSLContext | None = None) -> PolicyContext:
         """For one connection of ours. `channel_binding="require"` needs a context of its own, which
@@ -124,8 +131,15 @@ class TLSPolicy(Value, kw_only=True):
             strict_x509=self.strict_x509,
             legacy_ciphers=self.legacy_ciphers,
         )
+        crls = tuple(found for source in self.crls for found in crl.read_crls(source))
         return build_context(
-            parameters, self.trust, self.pins, self._warnings(), self.client_certificate, kind
+            parameters,
+            self.trust,
+            self.pins,
+            warnings=self._warnings(),
+            client_certificate=self.client_certificate,
+            crls=crls,
+            kind=kind,
         )
 
     def _warnings(self) -> tuple[Warning, ...]:
@@ -149,11 +163,16 @@ class TLSPolicy(Value, kw_only=True):
             ("pins", ", ".join(map(str, self.pins)) or "none"),
             ("X.509", "strict (RFC 5280)" if self.strict_x509 else "old private CAs tolerated"),
             ("binding", _BINDINGS[self.channel_binding]),
-            ("revocation", "not checked"),
+            ("revocation", self._say_revocation()),
         ]
         if self.client_certificate is not None:
             rows.append(("client", self.client_certificate.describe()))
         return "\n".join(f"{label + ':':<13}{text}" for label, text in rows)
+
+    def _say_revocation(self) -> str:
+        if not self.crls:
+            return "not checked"
+        return f"of the server's own certificate, by {crl.names_of(self.crls)}"
 
 
 class AuthPolicy(Value, kw_only=True):

@@ -205,6 +205,61 @@ class WaiverEnded(Reason):
         return f"was accepted in spite of its {self.what} until {self.until} only ({self.reason})"
 
 
+class Malformed(Reason):
+    """Not in the form that RFC 5280 gives a certificate, or with something that OpenSSL does not
+    know and must not pass over."""
+
+    code = "malformed"
+    what: str
+
+    def __str__(self) -> str:
+        return f"does not have the form of a certificate for TLS: {self.what}"
+
+
+class Revoked(Reason):
+    """Its CA has called it back (RFC 5280, 5)."""
+
+    code = "revoked"
+    subject: str
+    since: datetime | None
+    why: str
+
+    def __str__(self) -> str:
+        since = f" on {self.since:%Y-%m-%d}" if self.since else ""
+        why = f" ({self.why})" if self.why else ""
+        return f"was revoked by its authority{since}{why}: {self.subject}"
+
+
+class CRLMissing(Reason):
+    """The policy asks for revocation, and has no list of this authority's."""
+
+    code = "crl-missing"
+    issuer: str
+    held: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"was issued by {self.issuer!r}, of which the policy has no revocation list (it has: "
+            f"{', '.join(self.held) or 'none'})"
+        )
+
+
+class CRLStale(Reason):
+    """The revocation list should have been replaced by a newer one (RFC 5280, 5.1.2.5)."""
+
+    code = "crl-stale"
+    issuer: str
+    next_update: datetime | None
+    now: datetime
+
+    def __str__(self) -> str:
+        due = f", which was due for renewal on {self.next_update:%Y-%m-%d}"
+        return (
+            f"cannot be checked against the revocation list of {self.issuer!r}"
+            f"{due if self.next_update else ', which is not valid now'}"
+        )
+
+
 class Unexplained(Reason):
     """OpenSSL refused it, and our own facts do not say why."""
 

@@ -30,7 +30,7 @@ class TLSReport(Value, kw_only=True):
     """The TLS of one connection. `chain` is what vouched for the server, DER, leaf first.
 
     `client_certificate`: the SHA-256 of the one that the policy offers. Whether the server asked
-    for it cannot be seen.
+    for it cannot be seen. `revocation`: what was found about that, None where nobody looked.
     """
 
     host: str | None
@@ -45,6 +45,7 @@ class TLSReport(Value, kw_only=True):
     warnings: tuple[Warning, ...] = ()
     gated: bool = True
     client_certificate: str | None = None
+    revocation: str | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -72,6 +73,8 @@ class TLSReport(Value, kw_only=True):
             rows.append(("pinned", self.pinned))
         if self.client_certificate:
             rows.append(("offered", f"a client certificate, SHA-256 {self.client_certificate}"))
+        if self.revocation:
+            rows.append(("revocation", self.revocation))
         rows += [("waiver", waiver) for waiver in self.waivers]
         rows += [("warning", str(warning)) for warning in self.warnings]
         rows.append(("not checked", ", ".join(self.not_checked) or "nothing left out"))

@@ -26,6 +26,7 @@ LAYERS: dict[str, float] = {
     "answers": 0.5,  # what to do about a declined sign-in
     "pins": 1.0,
     "certificate": 1.2,  # one certificate, read
+    "crl": 1.2,  # revocation lists out of files
     "report": 1.5,
     "client_certificate": 2.0,  # who we are, to a server that demands one
     "channel": 2.0,  # what credentials may travel over

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 import securemail
 from securemail.cli import _parser, main, options
@@ -27,6 +28,7 @@ from securemail.testing import Authority, MailServers
 from servers import scripts
 from servers.pki import PKI
 from servers.recording import Record, RecordingServer, Script
+from servers.revocation import issuer_of, revocation_list
 
 Factory = Callable[..., RecordingServer]
 Run = Callable[..., tuple[int, str]]
@@ -582,7 +584,11 @@ VALUES = {  # None: the option takes none
     "--minimum-version": "1.2",
     "--legacy-ciphers": "old",
     "--server-hostname": "localhost",
+    "--crl": "CRL",
+    "--client-certificate": "OWN",
+    "--client-key": "KEY",
 }
+BESIDE = {"--only-ca": ["--ca", "FILE"], "--client-key": ["--client-certificate", "CERTIFICATE"]}
 
 
 @pytest.mark.parametrize("option", whom_to_believe())
@@ -591,11 +597,19 @@ def test_with_any_option_of_these_the_policy_file_is_not_looked_at(
 ) -> None:
     issued = pki["self_signed"]
     server = recording_server(scripts.imap_ok, context=issued.server_context())
-    policy_file("not TOML")
-    known = {"FILE": str(pki.ca_pem), "PIN": issued.spki_pin}
-    value = VALUES[option]
-    arguments = [option, *([known.get(value, value)] if value else [])]
-    arguments += ["--ca", str(pki.ca_pem)] if option == "--only-ca" else []
+    path = policy_file("not TOML")
+    crl = path.with_name("ca.crl")
+    crl.write_bytes(revocation_list(issuer_of(pki._workshop.root)).public_bytes(Encoding.DER))
+    known = {
+        "FILE": pki.ca_pem,
+        "PIN": issued.spki_pin,
+        "CRL": crl,
+        "OWN": pki.client_certificate("alice"),
+        "CERTIFICATE": pki["good"].leaf_pem,
+        "KEY": pki["good"].key,
+    }
+    words_of = [option, *([VALUES[option]] if VALUES[option] else []), *BESIDE.get(option, [])]
+    arguments = [str(known.get(word, word)) for word in words_of]
 
     status, text = run("check", *target(server), *arguments)
 

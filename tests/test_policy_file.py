@@ -14,6 +14,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -34,6 +35,7 @@ from securemail import policy_file as module
 from securemail.hosts import Host, split_port
 from securemail.policy_file import ServerSettings, reading, settings_for
 from servers.pki import PKI
+from servers.revocation import issuer_of, revocation_list
 
 PIN = "sha256/" + "A" * 43 + "="
 PIN_B = "sha256/" + "B" * 42 + "A="
@@ -55,6 +57,8 @@ def folder(tmp_path: Path, pki: PKI) -> Path:
     shutil.copy(pki["self_signed"].leaf_pem, tmp_path / "server.pem")
     shutil.copy(pki["good"].leaf_pem, tmp_path / "me.pem")
     shutil.copy(pki["good"].key, tmp_path / "me.key")
+    crl = revocation_list(issuer_of(pki._workshop.root))
+    (tmp_path / "corp.crl").write_bytes(crl.public_bytes(Encoding.DER))
     both = pki["good"].leaf_pem.read_bytes() + pki["good"].key.read_bytes()
     (tmp_path / "both.pem").write_bytes(both)
     return tmp_path
@@ -86,6 +90,11 @@ def refusal(host: str = "mail.example.org", port: int = 993) -> PolicyError:
     with pytest.raises(PolicyError) as caught:
         settings_for(Host.parse(host), port)
     return caught.value
+
+
+def more(error: PolicyError) -> str:
+    """How each text ends."""
+    return f" More: securemail explain {error.code}."
 
 
 # --- what it may say: the same policy as in Python
@@ -148,6 +157,23 @@ GOOD: dict[str, tuple[str, Callable[[Path], TLSPolicy]]] = {
                 waive=Waive.EXPIRY("ordered", until=datetime.date(2031, 3, 1)),
             )
         ),
+    ),
+    "a form that is waived": (
+        (
+            'trust = { certificate = "server.pem", '
+            'waive_malformed = { reason = "the printer", until = 2031-03-01 } }'
+        ),
+        lambda folder: TLSPolicy(
+            trust=ExactCertificate(
+                str(folder / "server.pem"),
+                waive=Waive.MALFORMED("the printer", until=datetime.date(2031, 3, 1)),
+            )
+        ),
+    ),
+    "crls, one": ('crls = "corp.crl"', lambda folder: TLSPolicy(crls=(str(folder / "corp.crl"),))),
+    "crls, several": (
+        'crls = ["corp.crl", "FOLDER/corp.crl"]',
+        lambda folder: TLSPolicy(crls=(str(folder / "corp.crl"),) * 2),
     ),
     "pins, one": (f'pins = "{PIN}"', lambda _: TLSPolicy(pins=(Pin(PIN),))),
     "pins, several": (
@@ -332,7 +358,7 @@ def test_a_server_that_is_not_named_has_the_default_policy(write: Write) -> None
 
 PERMITTED = (
     "trust, pins, minimum_version, strict_x509, legacy_ciphers, channel_binding, "
-    "client_certificate, auth"
+    "client_certificate, crls, auth"
 )
 STORES = '"system" or "certifi"'
 FILE_BY_CONTENT = (
@@ -370,7 +396,7 @@ BAD_ENTRIES: dict[str, tuple[str, str]] = {
         'trust = { key = "server.pem" }',
         (
             "trust.key: there is no such key. "
-            "Permitted here: ca, certificate, pin, acknowledge, waive_expiry."
+            "Permitted here: ca, certificate, pin, acknowledge, waive_expiry, waive_malformed."
         ),
     ),
     "near, in a list": (
@@ -535,6 +561,15 @@ BAD_ENTRIES: dict[str, tuple[str, str]] = {
             'Write waive_expiry = { reason = "new one is ordered", until = 2027-03-01 }.'
         ),
     ),
+    "a form waived without its day": (
+        'trust = { certificate = "server.pem", waive_malformed = { reason = "x" } }',
+        (
+            "trust.waive_malformed: until is missing. "
+            'Write waive_malformed = { reason = "the old printer", until = 2027-03-01 }.'
+        ),
+    ),
+    "crls": ("crls = 1", f"crls: expected {TEXT}, found a whole number."),
+    "crls, in the list": ("crls = [1]", f"crls (item 1): expected {TEXT}, found a whole number."),
     "a waiver without anything": (
         f'trust = {{ pin = "{PIN}", waive_expiry = {{}} }}',
         (
@@ -690,7 +725,7 @@ def test_an_entry_that_is_wrong(name: str, write: Write) -> None:
 
     error = refusal()
 
-    assert str(error) == f'{path}, [servers."mail.example.org"], {words}'
+    assert str(error) == f'{path}, [servers."mail.example.org"], {words}{more(error)}'
     assert error.code == "policy-file"
     assert "hunter2" not in str(error)
     # The whole file is checked, whichever server is asked for.
@@ -704,7 +739,7 @@ def test_a_file_that_is_wrong(name: str, write: Write) -> None:
 
     error = refusal()
 
-    assert str(error) == f"{path}, {words}"
+    assert str(error) == f"{path}, {words}{more(error)}"
     assert error.code == OF_THE_LIBRARY.get(name, "policy-file")
     assert "hunter2" not in str(error)
 
@@ -821,7 +856,7 @@ HINT = "Set SECUREMAIL_POLICY to the full path of a policy file, or unset it to 
 def test_set_but_empty(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECUREMAIL_POLICY", value)
     error = refusal()
-    assert str(error) == f"SECUREMAIL_POLICY={value!r} is set but empty. {HINT}"
+    assert str(error) == f"SECUREMAIL_POLICY={value!r} is set but empty. {HINT}{more(error)}"
     assert error.code == "policy-file"
 
 
@@ -849,7 +884,7 @@ def test_a_file_that_cannot_be_read(
 
     error = refusal()
 
-    assert str(error) == f"SECUREMAIL_POLICY={str(path)!r} {words}. {HINT}"
+    assert str(error) == f"SECUREMAIL_POLICY={str(path)!r} {words}. {HINT}{more(error)}"
     assert error.code == "policy-file"
 
 
@@ -860,7 +895,8 @@ def test_a_file_that_may_not_be_opened(write: Write) -> None:
     with mock.patch("builtins.open", side_effect=denied):
         error = refusal()
     assert (
-        str(error) == f"SECUREMAIL_POLICY={str(path)!r} cannot be read: Permission denied. {HINT}"
+        str(error)
+        == f"SECUREMAIL_POLICY={str(path)!r} cannot be read: Permission denied. {HINT}{more(error)}"
     )
     assert ask() == ServerSettings(source=f"{path}, which does not name this server")
 
@@ -1000,6 +1036,7 @@ KEYS = [
     *("trust", "pins", "minimum_version", "strict_x509", "legacy_ciphers"),
     *("channel_binding", "client_certificate", "key", "auth", "plaintext"),
     *("server_hostname", "ca", "certificate", "pin", "waive_expiry", "reason", "until", "default"),
+    *("waive_malformed", "crls"),
     *("servers", "mechanisms", "password", '"a.example.org"', '"::1"', "x", '"x:1"', '""'),
 ]
 values = st.recursive(

@@ -32,6 +32,7 @@ from servers.pki import PKI
 from servers.recording import RecordingServer
 
 PIN = "sha256/" + "A" * 43 + "="
+CERTIFICATE_PIN = Pin.certificate("AB" * 32)
 UNTIL = datetime.date(2031, 1, 1)
 
 
@@ -194,7 +195,7 @@ def test_stores_are_equal_by_path_hashable_and_picklable(pki: PKI) -> None:
         CATrust(pki.ca_pem),
         SystemTrust() | CATrust(pki.ca_pem),
         ExactCertificate(pki["self_signed"].leaf_pem, acknowledge="bridge"),
-        ExactCertificate(pin=PIN, waive=Waive.EXPIRY("why", until=UNTIL)),
+        ExactCertificate(pin=CERTIFICATE_PIN, waive=Waive.EXPIRY("why", until=UNTIL)),
     ]
     assert len(set(stores)) == len(stores)
     for store in stores:

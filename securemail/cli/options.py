@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 
+from ..client_certificate import ClientCertificate
 from ..hosts import Host, split_port
 from ..pins import Pin
 from ..policy import Limits, TLSPolicy
@@ -88,6 +89,19 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
         help="and this pin must fit as well (several: one of them)",
     )
     group.add_argument(
+        "--crl",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="refuse a certificate that this revocation list names, or knows nothing of (several)",
+    )
+    group.add_argument(
+        "--client-certificate",
+        metavar="FILE",
+        help="offer this certificate of your own, with its key in the same file",
+    )
+    group.add_argument("--client-key", metavar="FILE", help="or with its key in this one")
+    group.add_argument(
         "--server-hostname",
         metavar="NAME",
         help="the certificate must be for NAME instead of HOST",
@@ -160,7 +174,17 @@ def _policy(args: argparse.Namespace) -> TLSPolicy:
         minimum_version=args.minimum_version or TLSPolicy.minimum_version,
         strict_x509=not args.no_strict_x509,
         legacy_ciphers=args.legacy_ciphers,
+        client_certificate=_own(args),
+        crls=tuple(args.crl),
     )
+
+
+def _own(args: argparse.Namespace) -> ClientCertificate | None:
+    if args.client_certificate is None:
+        if args.client_key is not None:
+            raise WrongUsage("--client-key goes together with --client-certificate FILE")
+        return None
+    return ClientCertificate(args.client_certificate, args.client_key)
 
 
 def limits(args: argparse.Namespace) -> Limits:

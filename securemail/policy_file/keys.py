@@ -136,6 +136,13 @@ def _path(value: object, at: Location) -> str:
     return os.path.join(os.path.dirname(at.file), below_home)
 
 
+def _paths(value: object, at: Location) -> tuple[str, ...]:
+    """One path or a list of them."""
+    if type(value) is not list:
+        return (_path(value, at),)
+    return tuple(_path(one, at.item(number)) for number, one in enumerate(value, 1))
+
+
 def _client(value: object, at: Location) -> Maker:
     found = table(value, at, _CLIENT)
     if "certificate" not in found:
@@ -146,14 +153,23 @@ def _client(value: object, at: Location) -> Maker:
     return partial(ClientCertificate, found["certificate"], found.get("key"))
 
 
-def _waiver(value: object, at: Location) -> Waiver:
-    found = table(value, at, _WAIVE_EXPIRY)
-    if missing := [name for name in _WAIVE_EXPIRY if name not in found]:
-        raise at.error(
-            f"{say_list(missing)} is missing.",
-            'Write waive_expiry = { reason = "new one is ordered", until = 2027-03-01 }.',
-        )
+def _expiry(value: object, at: Location) -> Waiver:
+    found = _waiver(value, at, 'waive_expiry = { reason = "new one is ordered"')
     return Waive.EXPIRY(found["reason"], until=found["until"])
+
+
+def _malformed(value: object, at: Location) -> Waiver:
+    found = _waiver(value, at, 'waive_malformed = { reason = "the old printer"')
+    return Waive.MALFORMED(found["reason"], until=found["until"])
+
+
+def _waiver(value: object, at: Location, example: str) -> dict[str, Any]:
+    found = table(value, at, _WAIVER)
+    if missing := [name for name in _WAIVER if name not in found]:
+        raise at.error(
+            f"{say_list(missing)} is missing.", f"Write {example}, until = 2027-03-01 }}."
+        )
+    return found
 
 
 def _trust(value: object, at: Location) -> Maker:
@@ -193,7 +209,7 @@ def _store(value: object, at: Location) -> Maker:
         ExactCertificate,
         found.get("certificate"),
         found.get("pin"),
-        waive=found.get("waive_expiry"),
+        waive=tuple(found[name] for name in _WAIVERS if name in found),
         acknowledge=found.get("acknowledge"),
     )
 
@@ -224,6 +240,7 @@ _TLS: dict[str, Reader] = {  # as TLSPolicy has them
     "legacy_ciphers": reason,
     "channel_binding": _binding,
     "client_certificate": _client,
+    "crls": _paths,
 }
 _MADE_OF_FILES = ("trust", "client_certificate")  # by a Maker, when the server is asked for
 _ANY_SERVER: dict[str, Reader] = {"auth": _auth}
@@ -244,9 +261,11 @@ _STORE: dict[str, Reader] = {
     "certificate": _path,
     "pin": _pin,
     "acknowledge": reason,
-    "waive_expiry": _waiver,
+    "waive_expiry": _expiry,
+    "waive_malformed": _malformed,
 }
 _CLIENT: dict[str, Reader] = {"certificate": _path, "key": _path}  # as ClientCertificate has them
-_WAIVE_EXPIRY: dict[str, Reader] = {"reason": reason, "until": day}
+_WAIVERS = ("waive_expiry", "waive_malformed")
+_WAIVER: dict[str, Reader] = {"reason": reason, "until": day}
 _STORES: dict[str, Maker] = {"system": SystemTrust, "certifi": CertifiTrust}
 _NAMES = " or ".join(f'"{name}"' for name in _STORES)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ..client_certificate import ClientCertificate
+from ..crl import CRL, load_crls
 from ..errors import PolicyError
 from ..hosts import Host
 from ..pins import Pin
@@ -135,6 +136,7 @@ def build_context(
     pins: tuple[Pin, ...],
     warnings: tuple[Warning, ...] = (),
     client_certificate: ClientCertificate | None = None,
+    crls: tuple[CRL, ...] = (),
     kind: type[PolicyContext] = PolicyContext,
 ) -> PolicyContext:
     """A new sealed context. Raises `PolicyError` where the store is empty or a setting fails."""
@@ -146,6 +148,9 @@ def build_context(
         raise PolicyError(
             f"the trust store cannot be loaded: {error}.", code="store-unreadable"
         ) from error
+    if crls:
+        _require_authorities(context, trust)
+        load_crls(context, crls)
     after_trust(context, parameters)
     offered = _offer(client_certificate, context, trust) if client_certificate else None
     rules = Rules(
@@ -156,9 +161,20 @@ def build_context(
         strong=context.security_level >= 2,
         warnings=warnings,
         client_certificate=offered,
+        crls=crls,
     )
     set_value(context, "_rules", rules)
     return context
+
+
+def _require_authorities(context: ssl.SSLContext, trust: TrustStore) -> None:
+    """A revocation list is an authority's word about what it issued."""
+    if context.verify_mode != ssl.CERT_REQUIRED or not context.check_hostname:
+        raise PolicyError(
+            f"crls= does not go together with {describe(trust)}, where no authority is asked.",
+            code="crl",
+            hint="Leave crls out; or use SystemTrust() or CATrust(...).",
+        )
 
 
 def _offer(own: ClientCertificate, context: ssl.SSLContext, trust: TrustStore) -> str:

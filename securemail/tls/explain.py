@@ -13,12 +13,16 @@ from ..pins import Pin
 from ..reasons import (
     BadSignature,
     CommonNameOnly,
+    CRLMissing,
+    CRLStale,
     Expired,
+    Malformed,
     NameMismatch,
     NotPinned,
     NotStrict,
     NotYetValid,
     Reason,
+    Revoked,
     SelfSigned,
     UnknownIssuer,
     UntrustedRoot,
@@ -32,6 +36,10 @@ from ..trust.base import Peer
 from ..trust.exact import ExactCertificate
 
 _YEARS = 2 * 365  # days; beyond, a wrong clock is likelier than a forgotten certificate
+_DEVICE = (
+    "For a device of yours that cannot get another: "
+    'ExactCertificate("server.pem", waive=Waive.MALFORMED("why", until=date)).'
+)
 _COMPARE = "compare its fingerprint with the server's own by another way than this connection"
 
 
@@ -131,11 +139,36 @@ def _weak_signature(reason: Any, peer: Peer) -> str:
 
 
 def _purpose(reason: Any, peer: Peer) -> str:
-    return "The server needs a certificate that is made for TLS servers (serverAuth)."
+    return f"The server needs a certificate that is made for TLS servers (serverAuth). {_DEVICE}"
 
 
 def _key_usage(reason: Any, peer: Peer) -> str:
-    return "The server needs a certificate whose key usage has digitalSignature."
+    return f"The server needs a certificate whose key usage has digitalSignature. {_DEVICE}"
+
+
+def _malformed(reason: Any, peer: Peer) -> str:
+    return f"The server needs a new certificate, made by other software. {_DEVICE}"
+
+
+def _revoked(reason: Any, peer: Peer) -> str:
+    return (
+        "Do not go on: its key may be in other hands. The server needs a new key and certificate; "
+        "tell its administrator."
+    )
+
+
+def _crl_missing(reason: Any, peer: Peer) -> str:
+    return (
+        "Add that authority's list to crls=. Servers of authorities that publish none need a "
+        "policy without crls=."
+    )
+
+
+def _crl_stale(reason: Any, peer: Peer) -> str:
+    return (
+        "Download the authority's newest list in its place; if there is none, tell the authority. "
+        f"Or this computer's clock is wrong: it says {reason.now:%Y-%m-%d}."
+    )
 
 
 def _not_strict(reason: Any, peer: Peer) -> str:
@@ -152,6 +185,7 @@ def _waiver_ended(reason: Any, peer: Peer) -> str:
 # In the order in which they are said.
 _ADVICE: dict[type[Reason], Callable[[Any, Peer], str]] = {
     NotPinned: _not_pinned,
+    Revoked: _revoked,
     BadSignature: _bad_signature,
     SelfSigned: _self_signed,
     UntrustedRoot: _untrusted_root,
@@ -166,12 +200,16 @@ _ADVICE: dict[type[Reason], Callable[[Any, Peer], str]] = {
     WrongPurpose: _purpose,
     WrongKeyUsage: _key_usage,
     NotStrict: _not_strict,
+    Malformed: _malformed,
+    CRLMissing: _crl_missing,
+    CRLStale: _crl_stale,
 }
 # Advice that would not help, or is not needed, beside the advice for another reason.
 _MOOT: dict[type[Reason], tuple[type[Reason], ...]] = {
     NotPinned: (SelfSigned, UntrustedRoot, UnknownIssuer, NameMismatch, CommonNameOnly),
     SelfSigned: (NameMismatch, CommonNameOnly),  # an exact certificate needs no name
     **dict.fromkeys((WeakKey, WrongPurpose, WrongKeyUsage), (SelfSigned, NotStrict)),
+    Malformed: (SelfSigned,),
 }
 
 

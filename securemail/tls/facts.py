@@ -11,15 +11,20 @@ from datetime import datetime
 from itertools import pairwise
 
 from ..certificate import Certificate
+from ..crl import CRL
 from ..errors import PolicyError, printable
 from ..reasons import (
     BadSignature,
     CommonNameOnly,
+    CRLMissing,
+    CRLStale,
     Expired,
+    Malformed,
     NameMismatch,
     NotStrict,
     NotYetValid,
     Reason,
+    Revoked,
     SelfSigned,
     Unexplained,
     UnknownIssuer,
@@ -31,37 +36,55 @@ from ..reasons import (
 )
 from ..trust.base import Peer, describe
 from ..trust.exact import ExactCertificate
-from ..trust.key_facts import key_facts, weak_key, weak_signature
+from ..trust.key_facts import date_facts, key_facts, weak_key, weak_signature
 
 # X509_V_ERR_… of OpenSSL 3 (x509_vfy.h), and the reasons that explain each.
 _NO_ISSUER = (2, 20, 21, 27)
+_FORM = (13, 14, 34, 41)  # dates that cannot be read, a critical extension nobody knows, ...
+_NOT_A_CA = 79  # of a certificate that is its own anchor: its form; else somebody who may not issue
 _OF_THE_CA = (79, 80, 81, 83, 89, 92)  # rules that only a CA certificate can break
 _EXPLAINED_BY: dict[int, tuple[type[Reason], ...]] = {
+    3: (CRLMissing,),
     7: (BadSignature,),
     9: (NotYetValid,),
     10: (Expired,),
+    11: (CRLStale,),
+    12: (CRLStale,),
     18: (SelfSigned,),
     19: (UntrustedRoot,),
+    23: (Revoked,),
     26: (WrongPurpose, WrongKeyUsage),
     62: (NameMismatch, CommonNameOnly),
     64: (NameMismatch, CommonNameOnly),
     66: (WeakKey,),
     67: (WeakKey,),
     68: (WeakSignature,),
+    **dict.fromkeys(_FORM, (Malformed,)),
+    _NOT_A_CA: (Malformed,),
     **dict.fromkeys(_NO_ISSUER, (UnknownIssuer, BadSignature)),
     **dict.fromkeys(range(80, 95), (NotStrict,)),
 }
 
 
 def find_facts(
-    peer: Peer, store: object, code: int, said: str, *, names: bool, now: datetime
+    peer: Peer,
+    store: object,
+    code: int,
+    said: str,
+    *,
+    names: bool,
+    now: datetime,
+    crls: tuple[CRL, ...] = (),
 ) -> tuple[Reason, ...]:
     """Every reason why the chain that `peer` presented is refused. `code` and `said` are OpenSSL's
     (0 where OpenSSL was content); `names`: whether the policy checks names."""
     try:
-        reasons = tuple(dict.fromkeys(_facts(peer, store, code, said, names, now)))
+        facts = _facts(peer, store, code, said, names, now)
+        revocation = _revocation(peer, crls, code, now)
+        reasons = tuple(dict.fromkeys((*facts, *revocation)))
     except (ValueError, PolicyError) as error:  # a certificate that cannot be read whole
-        return (Unexplained(code, f"{said}; it is malformed: {printable(str(error))}"),)
+        what = printable(getattr(error, "message", str(error)))
+        return (Malformed(f"{what}; OpenSSL says: {said}" if code else what),)
     wanted = _EXPLAINED_BY.get(code, ())
     if code and not any(isinstance(reason, wanted) for reason in reasons):
         reasons += (Unexplained(code, said),)
@@ -76,7 +99,7 @@ def _facts(
         return
     yield from _path(chain, code, store)
     for certificate in chain[:1] + [one for one in chain[1:] if one.is_ca]:
-        yield from _dates(certificate, now)
+        yield from date_facts(certificate.not_before, certificate.not_after, now)
     if names and peer.host is not None:
         yield from _name(chain[0], peer.host)
     yield from key_facts(chain[0])
@@ -84,8 +107,25 @@ def _facts(
         yield from weak_key(certificate)
     for certificate in chain:
         yield from weak_signature(certificate)
+    if code in _FORM or (code == _NOT_A_CA and isinstance(store, ExactCertificate)):
+        yield Malformed(said)
     if code in range(80, 95):
         yield NotStrict(said, _top(chain).issuer if code in _OF_THE_CA else chain[0].subject)
+
+
+def _revocation(peer: Peer, crls: tuple[CRL, ...], code: int, now: datetime) -> Iterator[Reason]:
+    """Of the leaf alone, as OpenSSL is asked to look."""
+    if not (crls and peer.presented):
+        return
+    leaf = Certificate(peer.presented[0])
+    lists = [crl for crl in crls if crl.is_of(leaf.issuer)]
+    for crl in lists:
+        if entry := crl.entry(leaf.parsed.serial_number):
+            yield Revoked(leaf.subject, *entry)
+    if code in (11, 12):
+        yield CRLStale(leaf.issuer, next((crl.next_update for crl in lists), None), now)
+    if code == 3:
+        yield CRLMissing(leaf.issuer, tuple(crl.issuer for crl in crls))
 
 
 def _path(chain: list[Certificate], code: int, store: object) -> Iterator[Reason]:
@@ -112,13 +152,6 @@ def _top(chain: list[Certificate]) -> Certificate:
         if top.parsed.issuer == upper.parsed.subject and not top.is_self_issued:
             top = upper
     return top
-
-
-def _dates(certificate: Certificate, now: datetime) -> Iterator[Reason]:
-    if certificate.not_after < now:
-        yield Expired(certificate.not_after, now)
-    if certificate.not_before > now:
-        yield NotYetValid(certificate.not_before, now)
 
 
 def _name(leaf: Certificate, host: str) -> Iterator[Reason]:

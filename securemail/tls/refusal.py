@@ -27,7 +27,7 @@ def refusal(sock: Any, error: BaseException, rules: Rules) -> BaseException:
     if isinstance(error, Exception) and not isinstance(error, (OSError, SecureMailError)):
         # Whatever a store of somebody else raised is a refusal; asyncio knows only SSLError.
         return CertificateRejected(
-            f"the trust store raised {type(error).__name__}: {error}", **_where(_peer(sock))
+            f"the trust store raised {type(error).__name__}: {error}.", **_where(_peer(sock))
         )
     return error
 
@@ -58,6 +58,7 @@ def _of_openssl(
         error.verify_message,
         names=rules.names,
         now=datetime.now(UTC),
+        crls=rules.crls,
     )
     reasons = (*own, *facts)
     pinned = any(isinstance(reason, NotPinned) for reason in own)

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..certificate import Certificate
 from ..channel import _MAKER, Channel, Plaintext, Verified
+from ..crl import CRL
 from ..errors import CertificateRejected, PinMismatch, SelfSignedWarning, TLSError
 from ..hosts import Host
 from ..pins import Pin
@@ -22,7 +23,8 @@ from ..trust.key_facts import weak_key
 from ..values import Value
 from .gate import GatedSocket
 
-_NOT_CHECKED = ("revocation", "certificate transparency", "DANE")
+_NEVER_CHECKED = ("certificate transparency", "DANE")
+_NOT_CHECKED = ("revocation", *_NEVER_CHECKED)
 
 
 class Rules(Value, kw_only=True):
@@ -36,6 +38,7 @@ class Rules(Value, kw_only=True):
     strong: bool
     warnings: tuple[Warning, ...] = ()
     client_certificate: str | None = None  # the fingerprint of what is offered to the server
+    crls: tuple[CRL, ...] = ()
 
 
 class Negotiated(Value, kw_only=True):
@@ -65,9 +68,23 @@ def judge(peer: Peer, found: Negotiated, rules: Rules) -> TLSReport:
         pinned=pinned,
         waivers=vouched.waivers,
         client_certificate=rules.client_certificate,
-        not_checked=(*vouched.not_checked, *_NOT_CHECKED),
+        revocation=_lists(chain, rules.crls),
+        not_checked=(*vouched.not_checked, *_left_out(rules.crls)),
         warnings=(*vouched.warnings, *rules.warnings, *_self_signed(peer, vouched, rules)),
     )
+
+
+def _lists(chain: tuple[bytes, ...], crls: tuple[CRL, ...]) -> str | None:
+    """By which list OpenSSL found the leaf not to be revoked."""
+    if not crls:
+        return None
+    issuer = Certificate(chain[0]).issuer
+    due = max((f"{one.next_update:%Y-%m-%d}" for one in crls if one.is_of(issuer)), default="")
+    return f"the server's certificate is not in the list of {issuer}, which is good until {due}"
+
+
+def _left_out(crls: tuple[CRL, ...]) -> tuple[str, ...]:
+    return ("revocation of the authorities", *_NEVER_CHECKED) if crls else _NOT_CHECKED
 
 
 def _require_fresh(peer: Peer, found: Negotiated, rules: Rules) -> None:

@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 
 from .. import pem
 from ..certificate import Certificate
-from ..errors import CertificateRejected, PinMismatch, PolicyError, SelfSignedWarning, WaiverWarning
+from ..errors import CertificateRejected, PinMismatch, PolicyError, SelfSignedWarning, printable
 from ..pins import Pin
-from ..reasons import Expired, NotPinned, NotYetValid, Reason, WaiverEnded
+from ..reasons import Malformed, NotPinned, Reason
 from ..report import Vouched
 from .base import Peer, Store
-from .key_facts import key_facts
-from .waive import Waiver
+from .key_facts import leaf_facts
+from .malformed import malformed_facts, not_checked
+from .waive import EXPIRY, FORM, Waiver
 
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME; Python has no name for it
 
@@ -30,13 +31,14 @@ class ExactCertificate(Store):
     Not checked, and in the report as such: the name (the key is the identity), revocation, and,
     with a pin, who issued the certificate.
 
-    `waive=Waive.EXPIRY("why", until=date)` accepts it although expired, and warns.
+    `waive=Waive.EXPIRY("why", until=date)` accepts it although expired, `Waive.MALFORMED` although
+    its form is wrong (both: a tuple); each warns, and needs one certificate, not a key's pin.
     `acknowledge="why"` silences the `SelfSignedWarning`. Raises `PolicyError`.
     """
 
     certificate: pem.Source | None = None
     pin: Pin | str | None = None
-    waive: Waiver | None = None
+    waive: Waiver | tuple[Waiver, ...] | None = ()
     acknowledge: str | None = None
 
     def _check(self) -> None:
@@ -46,16 +48,26 @@ class ExactCertificate(Store):
                 code="exact-certificate",
                 hint='ExactCertificate("server.pem") or ExactCertificate(pin="sha256/...").',
             )
-        if self.waive is not None and not isinstance(self.waive, Waiver):
+        if not all(isinstance(waiver, Waiver) for waiver in self._waivers):
             raise PolicyError(
                 f"waive={self.waive!r} is not a waiver.",
                 code="waiver",
                 hint='Write waive=Waive.EXPIRY("why", until=date).',
             )
+        self._set("waive", self._waivers)
         if self.acknowledge is not None and not str(self.acknowledge).strip():
             raise PolicyError("acknowledge= needs a reason in words.", code="acknowledge")
         if self.pin is not None:
-            self._set("pin", self.pin if isinstance(self.pin, Pin) else Pin(self.pin))
+            pin = self.pin if isinstance(self.pin, Pin) else Pin(self.pin)
+            self._set("pin", pin)
+            if self._waivers and not pin.is_certificate:
+                raise PolicyError(
+                    "a waiver is for one certificate, and this pin fits every certificate with "
+                    "the same key.",
+                    code="waiver",
+                    hint='Name the certificate: ExactCertificate("server.pem", waive=...), or '
+                    'pin=Pin.certificate("AB:CD:...").',
+                )
         else:
             self._check_certificate()
 
@@ -63,28 +75,57 @@ class ExactCertificate(Store):
         assert self.certificate is not None
         if not pem.is_pem(self.certificate):
             self._set("certificate", os.fspath(self.certificate))
-        found = Certificate(self._der())
-        if found.is_ca and not (found.may_do_tls and found.is_self_issued):
+        try:
+            der = self._der()
+            if self._waiver(FORM):
+                return  # what it is cannot be told from what it says
+            found = Certificate(der)
+            is_authority = found.is_ca and not (found.may_do_tls and found.is_self_issued)
+        except ValueError as error:
+            raise self._malformed(error) from None
+        if is_authority:
             raise PolicyError(
                 f"{pem.name_of(self.certificate)} is a certificate authority ({found.subject}), "
                 "not a server.",
                 code="not-a-server",
-                hint="To believe what it issued: trust=CATrust(...), "
-                "or SystemTrust() | CATrust(...).",
+                hint="To believe what it issued: trust=CATrust(...), or SystemTrust() | "
+                "CATrust(...). For a device that shows it as its own, and cannot get another: "
+                'ExactCertificate(..., waive=Waive.MALFORMED("why", until=date)).',
             )
+
+    def _malformed(self, error: ValueError) -> PolicyError:
+        if isinstance(error, PolicyError) and error.code != "damaged-certificate":
+            return error
+        assert self.certificate is not None
+        return PolicyError(
+            f"the certificate in {pem.name_of(self.certificate)} is damaged, or malformed: "
+            f"{printable(getattr(error, 'message', str(error))).rstrip('.')}.",
+            code="damaged-certificate",
+            hint="Copy the file again, whole. If it is right, and the device that shows it cannot "
+            'get another: ExactCertificate(..., waive=Waive.MALFORMED("why", until=date)).',
+        )
 
     def _der(self) -> bytes:
         assert self.certificate is not None
-        return pem.one_certificate(self.certificate)
+        return pem.one_certificate(self.certificate, readable=not self._waiver(FORM))
+
+    @property
+    def _waivers(self) -> tuple[Waiver, ...]:
+        given = self.waive
+        return given if isinstance(given, tuple) else () if given is None else (given,)
+
+    def _waiver(self, what: str) -> Waiver | None:
+        return next((waiver for waiver in self._waivers if waiver.what == what), None)
 
     def prepare(self, context: ssl.SSLContext) -> None:
         context.check_hostname = False
-        if self.certificate is None:
-            # There is no anchor to give to OpenSSL: `verify` is the only check.
+        if self.certificate is None or self._waiver(FORM):
+            # There is no anchor to give to OpenSSL, or none that it takes: `verify` is the only
+            # check.
             context.verify_mode = ssl.CERT_NONE
             return
         context.load_verify_locations(cadata=self._der())
-        if self.waive is not None:
+        if self._waiver(EXPIRY):
             context.verify_flags |= _NO_CHECK_TIME  # `verify` checks the dates
 
     def content(self) -> Hashable:
@@ -113,46 +154,53 @@ class ExactCertificate(Store):
             raise PinMismatch(
                 "", reasons=wrong or (NotPinned((str(self._wanted()),), ()),), chain=peer.presented
             )
-        leaf = Certificate(peer.presented[0])
-        waived = self._verify_facts(leaf, peer)
+        der, now = peer.presented[0], datetime.now(UTC)
+        used = self._verify_facts(der, peer, now)
         return Vouched(
             self.describe(),
-            not_checked=("the name (the key is the identity)",)
-            + (() if self.certificate is not None else ("the issuer",)),
-            waivers=(str(self.waive),) if waived else (),
-            warnings=self._warnings(leaf, peer, waived),
+            not_checked=(
+                "the name (the key is the identity)",
+                *(() if self.certificate is not None else ("the issuer",)),
+                *(not_checked(der) if self._waiver(FORM) else ()),
+            ),
+            waivers=tuple(str(waiver) for waiver, _ in used),
+            warnings=(
+                *self._self_signed(der, peer),
+                *(waiver.warning(peer.host, found, now) for waiver, found in used),
+            ),
             acknowledged=self.acknowledge,
         )
 
-    def _verify_facts(self, leaf: Certificate, peer: Peer) -> bool:
-        """Dates, key and purpose; whether the waiver was needed."""
-        now = datetime.now(UTC)
-        reasons: list[Reason] = list(key_facts(leaf))
-        expired = leaf.not_after < now
-        if leaf.not_before > now:
-            reasons.append(NotYetValid(leaf.not_before, now))
-        if expired and self.waive is None:
-            reasons.append(Expired(leaf.not_after, now))
-        elif expired and self.waive is not None and now.date() > self.waive.until:
-            ended = WaiverEnded(self.waive.what, str(self.waive.until), self.waive.reason)
-            reasons += [Expired(leaf.not_after, now), ended]
+    def _verify_facts(self, der: bytes, peer: Peer, now: datetime) -> list[tuple[Waiver, str]]:
+        """Dates, key and purpose. Which waivers were needed, each with what it was needed for."""
+        reasons = self._facts(der, now)
+        used: list[tuple[Waiver, str]] = []
+        for waiver in self._waivers:
+            found = [str(reason) for reason in reasons if waiver.covers(reason)]
+            if found or waiver.what == FORM:
+                reasons = waiver.apply(reasons, now)
+                found = found or ["was accepted whatever its form"]
+                used.append((waiver, f"the certificate {' and '.join(found)}"))
         if reasons:
-            raise CertificateRejected("", reasons=tuple(reasons), chain=peer.presented)
-        return expired
+            raise CertificateRejected("", reasons=reasons, chain=peer.presented)
+        return used
 
-    def _warnings(self, leaf: Certificate, peer: Peer, waived: bool) -> tuple[Warning, ...]:
-        found: list[Warning] = []
-        if leaf.is_self_signed and self.acknowledge is None:
-            found.append(self_signed_warning(peer, "the name, revocation"))
-        if waived and self.waive is not None:
-            found.append(
-                WaiverWarning(
-                    f"{peer.host or 'the server'}: the certificate expired on "
-                    f"{leaf.not_after:%Y-%m-%d}; accepted until {self.waive.until} "
-                    f"({self.waive.reason})"
-                )
-            )
-        return tuple(found)
+    def _facts(self, der: bytes, now: datetime) -> tuple[Reason, ...]:
+        try:
+            if self._waiver(FORM):
+                return tuple(malformed_facts(der, now))
+            return tuple(leaf_facts(Certificate(der), now))
+        except (ValueError, PolicyError) as error:
+            return (Malformed(printable(getattr(error, "message", str(error)))),)
+
+    def _self_signed(self, der: bytes, peer: Peer) -> tuple[Warning, ...]:
+        if self.acknowledge is not None:
+            return ()
+        try:
+            is_self_signed = Certificate(der).is_self_signed
+        except (ValueError, PolicyError):
+            return ()  # its form is waived, with a warning of its own
+        return (self_signed_warning(peer, "the name, revocation"),) if is_self_signed else ()
 
     def key_pin(self) -> Pin:
         """The pin of the certificate's key."""

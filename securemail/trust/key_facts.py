@@ -1,13 +1,36 @@
-"""The checks of a certificate that need no chain and no clock: key, signature hash, purpose."""
+"""The checks of one certificate that need no chain: dates, key, signature hash, purpose."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from ..certificate import Certificate
-from ..reasons import Reason, WeakKey, WeakSignature, WrongKeyUsage, WrongPurpose
+from ..reasons import (
+    Expired,
+    NotYetValid,
+    Reason,
+    WeakKey,
+    WeakSignature,
+    WrongKeyUsage,
+    WrongPurpose,
+)
 
 _BROKEN_HASHES = ("md5", "sha1")
+
+
+def leaf_facts(leaf: Certificate, now: datetime) -> Iterator[Reason]:
+    """All that is wrong with a server's certificate that is believed by itself."""
+    yield from key_facts(leaf)
+    yield from date_facts(leaf.not_before, leaf.not_after, now)
+
+
+def date_facts(not_before: datetime, not_after: datetime, now: datetime) -> Iterator[Reason]:
+    """Of its first and its last moment."""
+    if not_after < now:
+        yield Expired(not_after, now)
+    if not_before > now:
+        yield NotYetValid(not_before, now)
 
 
 def key_facts(leaf: Certificate) -> Iterator[Reason]:
@@ -20,9 +43,14 @@ def key_facts(leaf: Certificate) -> Iterator[Reason]:
 
 
 def weak_key(certificate: Certificate) -> Iterator[Reason]:
-    kind, bits, minimum = certificate.key
+    yield from small_key(certificate.key, certificate.subject)
+
+
+def small_key(key: tuple[str, int, int], subject: str) -> Iterator[Reason]:
+    """`key`: kind, bits, and the least that is wanted."""
+    kind, bits, minimum = key
     if bits < minimum:
-        yield WeakKey(kind, bits, minimum, certificate.subject)
+        yield WeakKey(kind, bits, minimum, subject)
 
 
 def weak_signature(certificate: Certificate) -> Iterator[Reason]:
