@@ -172,7 +172,7 @@ def summary(settings: ServerSettings) -> str:
     policy, other_name = settings.policy, settings.server_hostname
     source = f" ({settings.source})" if settings.source else ""
     named = f"for the name {other_name!r}" if other_name else "for the name asked for"
-    names = named if policy.ssl_context().check_hostname else "whatever its name"
+    names = named if policy._context().check_hostname else "whatever its name"
     pins = f", with the pin {' or '.join(map(str, policy.pins))}" if policy.pins else ""
     version = "TLS 1.3" if policy.minimum_version.name == "TLSv1_3" else "TLS 1.2 or newer"
     extra = "" if policy.strict_x509 else "; old private CAs tolerated"

@@ -6,6 +6,7 @@ connection: a hint must not be "paste this to make it go away".
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,9 @@ from ..reasons import (
     BadSignature,
     CommonNameOnly,
     Expired,
+    KeyChanged,
     NameMismatch,
+    NotKnown,
     NotPinned,
     NotStrict,
     NotYetValid,
@@ -89,6 +92,27 @@ def _not_pinned(reason: Any, peer: Peer) -> str:
     )
 
 
+def _not_known(reason: Any, peer: Peer) -> str:
+    server = reason.server.replace("://", " ", 1).split()
+    starttls = " --starttls" if " with " in (peer.protocol or "") else ""
+    command = f"securemail known learn {shlex.quote(reason.file)} --{server[0]}{starttls} {server[1]}"
+    by_command = "" if server[0] == "lmtp" else f", or on a terminal: {command}"
+    return (
+        "If this is your own server, compare the SHA-256 fingerprint with the server's own by "
+        "another way than this connection; only if they are equal: store.learn(error) in "
+        f"Python{by_command}. If it is a public provider, somebody is intercepting the connection."
+    )
+
+
+def _key_changed(reason: Any, peer: Peer) -> str:
+    return (
+        "Unless the server's administrator confirms the new fingerprint by another way than this "
+        "connection, somebody is intercepting it. If he does: store.remove(...) in Python, or "
+        "securemail known remove, takes the old key out, and the server can be learned again. A "
+        "next key can be entered beforehand: store.expect(...)."
+    )
+
+
 def _name(reason: Any, peer: Peer) -> str:
     name = next((one for one in reason.names if "*" not in one), None)
     if name is None:
@@ -152,6 +176,8 @@ def _waiver_ended(reason: Any, peer: Peer) -> str:
 # In the order in which they are said.
 _ADVICE: dict[type[Reason], Callable[[Any, Peer], str]] = {
     NotPinned: _not_pinned,
+    KeyChanged: _key_changed,
+    NotKnown: _not_known,
     BadSignature: _bad_signature,
     SelfSigned: _self_signed,
     UntrustedRoot: _untrusted_root,

@@ -43,6 +43,7 @@ def _of_policy(peer: Peer, error: CertificateRejected, rules: Rules) -> Certific
         hint=hint,
         reasons=error.reasons,
         chain=peer.presented,
+        **error.particulars(),
         **_where(peer),
     )
 

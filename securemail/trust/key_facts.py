@@ -1,11 +1,20 @@
-"""The checks of a certificate that need no chain and no clock: key, signature hash, purpose."""
+"""The checks of a certificate that need no chain: key, signature hash, purpose, dates."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from ..certificate import Certificate
-from ..reasons import Reason, WeakKey, WeakSignature, WrongKeyUsage, WrongPurpose
+from ..reasons import (
+    Expired,
+    NotYetValid,
+    Reason,
+    WeakKey,
+    WeakSignature,
+    WrongKeyUsage,
+    WrongPurpose,
+)
 
 _BROKEN_HASHES = ("md5", "sha1")
 
@@ -17,6 +26,14 @@ def key_facts(leaf: Certificate) -> Iterator[Reason]:
         yield WrongPurpose(leaf.purposes or ())
     if not leaf.may_do_tls:
         yield WrongKeyUsage(leaf.key_usages or ())
+
+
+def date_facts(leaf: Certificate, now: datetime) -> Iterator[Reason]:
+    """Its first day has not come, or its last one has passed."""
+    if leaf.not_before > now:
+        yield NotYetValid(leaf.not_before, now)
+    if leaf.not_after < now:
+        yield Expired(leaf.not_after, now)
 
 
 def weak_key(certificate: Certificate) -> Iterator[Reason]:
