@@ -157,6 +157,12 @@ class FirstUseTrust(Store):
         """By the file as it is now: what was learned or removed counts at once."""
         if not peer.presented:
             raise CertificateRejected("the server presented no certificate.")
+        if None in (peer.protocol, peer.host, peer.port):
+            raise CertificateRejected(
+                "it was not said which server this is, so nobody can say whether it is known.",
+                code="endpoint-missing",
+                hint="Use a context from ssl_context(endpoint=(protocol, host, port)).",
+            )
         try:
             endpoint = parse_endpoint((peer.protocol, peer.host, peer.port))
             held = known_file.read(self._path).of(endpoint)
