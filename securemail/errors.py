@@ -208,6 +208,10 @@ class CertificateRejected(TLSError, ssl.SSLCertVerificationError):
         self.verify_message = message
         super().__init__(message, **details)
 
+    def particulars(self) -> dict[str, Any]:
+        """What a subclass has beside the others: arguments for another one of its kind."""
+        return {}
+
 
 class PinMismatch(CertificateRejected):
     """The server's key is not one of those that were pinned."""
@@ -216,9 +220,29 @@ class PinMismatch(CertificateRejected):
 
 
 class UnknownServer(CertificateRejected):
-    """First use: the server is not known yet."""
+    """First use: the server is not known yet. For `FirstUseTrust.learn`, once `fingerprint` was
+    compared by another way than the connection that showed it.
+
+    `fingerprint`: the certificate's SHA-256, `AB:CD:…`; `pin`: its key's, `sha256/…`; `endpoint`:
+    protocol, host and port.
+    """
 
     code = "unknown-server"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        fingerprint: str = "",
+        pin: str = "",
+        endpoint: tuple[str, str, int] | None = None,
+        **details: Any,
+    ) -> None:
+        self.fingerprint, self.pin, self.endpoint = fingerprint, pin, endpoint
+        super().__init__(message, **details)
+
+    def particulars(self) -> dict[str, Any]:
+        return {"fingerprint": self.fingerprint, "pin": self.pin, "endpoint": self.endpoint}
 
 
 class UpgradeRefused(SecureMailError):

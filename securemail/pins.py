@@ -88,10 +88,11 @@ def fingerprint(der: bytes) -> str:
 
 def spki(der: bytes) -> bytes:
     """SubjectPublicKeyInfo (RFC 5280, 4.1.2.7) of the certificate `der`, DER."""
-    from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-    key = x509.load_der_x509_certificate(der).public_key()
+    from .pem import parse
+
+    key = parse(der).public_key()
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Hashable, Iterable
+from functools import partial
 from typing import Any
 
 from . import crl
@@ -20,6 +21,7 @@ from .tls.context import PolicyContext, build_context
 from .tls.exporter import ExportingContext
 from .tls.parameters import Parameters
 from .trust.base import TrustStore, describe
+from .trust.endpoint import Endpoint, parse_endpoint
 from .trust.system import SystemTrust
 from .values import Value
 
@@ -40,7 +42,7 @@ class TLSPolicy(Value, kw_only=True):
 
     - `minimum_version`: `"1.2"` or `"1.3"` (or `ssl.TLSVersion`); a stricter system setting stays.
     - `trust`: a trust store: `SystemTrust()`, `CertifiTrust()`, `CATrust(…)`, these joined with
-      `|`, `ExactCertificate(…)`, or one of your own.
+      `|`, `ExactCertificate(…)`, `FirstUseTrust(…)`, or one of your own.
     - `pins`: a `Pin` or several; one must fit in the verified chain, beside what `trust` asks.
     - `strict_x509`: RFC 5280 to the letter, as Python 3.13 does; False for old private CAs.
     - `legacy_ciphers`: a reason in words; adds suites without forward secrecy, and warns.
@@ -91,16 +93,31 @@ class TLSPolicy(Value, kw_only=True):
                 hint='Write client_certificate=ClientCertificate("me.pem", "me.key").',
             )
         self._set("crls", crl.crl_sources(self.crls))
-        self.ssl_context()
+        self._context()
 
-    def ssl_context(self) -> PolicyContext:
+    def ssl_context(self, *, endpoint: Endpoint | None = None) -> PolicyContext:
         """A sealed `ssl.SSLContext` that enforces this policy anywhere, made once and kept.
 
         A store's file that was replaced is noticed: the next call gives a new context.
         Certificates, trust and pins are enforced by whatever uses it; STARTTLS and what is sent
         in clear are matters of that program.
+
+        `endpoint`: protocol, host and port, `("imap", "mail.example.org", 993)`, where the store
+        goes by them (`FirstUseTrust`); the context is for that host alone then.
         """
-        found: PolicyContext = cached(self, self._content(), self._build)
+        if endpoint is None and getattr(self.trust, "needs_endpoint", False):
+            raise PolicyError(
+                f"{describe(self.trust)}: whether the right one answers cannot be said of a "
+                "context for any server.",
+                code="endpoint-missing",
+                hint='Write ssl_context(endpoint=("imap", "mail.example.org", 993)).',
+            )
+        return self._context(None if endpoint is None else parse_endpoint(endpoint))
+
+    def _context(self, endpoint: Endpoint | None = None) -> PolicyContext:
+        """Without an endpoint, for our own connections: their sockets know where they lead."""
+        build = self._build if endpoint is None else partial(self._build, endpoint=endpoint)
+        found: PolicyContext = cached((self, endpoint), self._content(), build)
         return found
 
     def _content(self) -> Hashable:
@@ -116,7 +133,7 @@ class TLSPolicy(Value, kw_only=True):
 
         `last`: one made before, which will do as long as it fits and nothing has used it.
         """
-        shared = self.ssl_context()
+        shared = self._context()
         if self.channel_binding != "require":
             return shared
         if isinstance(last, ExportingContext) and last.unused_beside is shared:
@@ -125,7 +142,9 @@ class TLSPolicy(Value, kw_only=True):
         set_value(made, "unused_beside", shared)
         return made
 
-    def _build(self, kind: type[PolicyContext] = PolicyContext) -> PolicyContext:
+    def _build(
+        self, kind: type[PolicyContext] = PolicyContext, endpoint: Endpoint | None = None
+    ) -> PolicyContext:
         parameters = Parameters(
             minimum_version=self.minimum_version,
             strict_x509=self.strict_x509,
@@ -140,6 +159,7 @@ class TLSPolicy(Value, kw_only=True):
             client_certificate=self.client_certificate,
             crls=crls,
             kind=kind,
+            endpoint=endpoint,
         )
 
     def _warnings(self) -> tuple[Warning, ...]:
@@ -153,7 +173,7 @@ class TLSPolicy(Value, kw_only=True):
 
     def describe(self) -> str:
         """What this policy stands for, in words."""
-        context = self.ssl_context()
+        context = self._context()
         names = "checked" if context.check_hostname else "not checked (the key is the identity)"
         rows = [
             ("TLS", f"{_say(context.minimum_version)} or newer, no resumption, no renegotiation"),

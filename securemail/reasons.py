@@ -193,6 +193,56 @@ class NotPinned(Reason):
         )
 
 
+class NotKnown(Reason):
+    """First use: the server is not in the file of known servers. `server`: its line's beginning,
+    `imap://mail.example.org:993`."""
+
+    code = "unknown-server"
+    server: str
+    file: str
+    fingerprint: str
+    pin: str
+
+    def __str__(self) -> str:
+        return (
+            f"is of a server that is not known yet, {self.server} (SHA-256 {self.fingerprint}, "
+            f"key {self.pin}; known are those in {self.file})"
+        )
+
+
+class KnownKey(Value):
+    """A key under which a server is known; `fingerprint` is None where it was entered by hand."""
+
+    pin: str
+    fingerprint: str | None
+    learned: datetime
+
+    def __str__(self) -> str:
+        how = f"SHA-256 {self.fingerprint}" if self.fingerprint else "entered by hand"
+        return f"{self.pin} ({how}, {self.learned:%Y-%m-%d})"
+
+
+class KeyChanged(Reason):
+    """The server is known by another key."""
+
+    code = "key-changed"
+    server: str
+    file: str
+    known: tuple[KnownKey, ...]
+    fingerprint: str
+    pin: str
+    not_before: datetime
+    not_after: datetime
+
+    def __str__(self) -> str:
+        return (
+            f"has another key than {self.server} is known by: expected "
+            f"{' or '.join(map(str, self.known))}, found {self.pin} (SHA-256 {self.fingerprint}, "
+            f"valid from {self.not_before:%Y-%m-%d} to {self.not_after:%Y-%m-%d}); "
+            f"known are those in {self.file}"
+        )
+
+
 class WaiverEnded(Reason):
     """A dated exception was over."""
 

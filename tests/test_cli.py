@@ -579,6 +579,7 @@ def whom_to_believe() -> list[str]:
 VALUES = {  # None: the option takes none
     **dict.fromkeys(["--ca", "--certificate"], "FILE"),
     **dict.fromkeys(["--pin", "--also-pin"], "PIN"),
+    "--known": "no-such-file-yet",
     "--only-ca": None,
     "--no-strict-x509": None,
     "--minimum-version": "1.2",

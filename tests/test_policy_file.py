@@ -25,6 +25,7 @@ from securemail import (
     CertifiTrust,
     ClientCertificate,
     ExactCertificate,
+    FirstUseTrust,
     Pin,
     PolicyError,
     SystemTrust,
@@ -174,6 +175,10 @@ GOOD: dict[str, tuple[str, Callable[[Path], TLSPolicy]]] = {
     "crls, several": (
         'crls = ["corp.crl", "FOLDER/corp.crl"]',
         lambda folder: TLSPolicy(crls=(str(folder / "corp.crl"),) * 2),
+    ),
+    "known servers": (
+        'trust = { known = "known-servers", acknowledge = "compared" }',
+        lambda folder: TLSPolicy(trust=FirstUseTrust(folder / "known-servers", "compared")),
     ),
     "pins, one": (f'pins = "{PIN}"', lambda _: TLSPolicy(pins=(Pin(PIN),))),
     "pins, several": (
@@ -396,7 +401,8 @@ BAD_ENTRIES: dict[str, tuple[str, str]] = {
         'trust = { key = "server.pem" }',
         (
             "trust.key: there is no such key. "
-            "Permitted here: ca, certificate, pin, acknowledge, waive_expiry, waive_malformed."
+            "Permitted here: ca, certificate, pin, known, acknowledge, waive_expiry, "
+            "waive_malformed."
         ),
     ),
     "near, in a list": (
@@ -415,15 +421,15 @@ BAD_ENTRIES: dict[str, tuple[str, str]] = {
     "trust": (
         "trust = true",
         (
-            f"trust: expected {STORES}, a table with ca, certificate or pin, or a list of stores, "
-            "found true or false."
+            f"trust: expected {STORES}, a table with ca, certificate, pin or known, or a list of "
+            "stores, found true or false."
         ),
     ),
     "trust, a list in a list": (
         'trust = [["system"]]',
         (
-            f"trust (item 1): expected {STORES}, a table with ca, certificate or pin, "
-            "or a list of stores, found a list."
+            f"trust (item 1): expected {STORES}, a table with ca, certificate, pin or "
+            "known, or a list of stores, found a list."
         ),
     ),
     "ca": ('trust = { ca = ["corp.pem"] }', f"trust.ca: expected {TEXT}, found a list."),
@@ -580,15 +586,23 @@ BAD_ENTRIES: dict[str, tuple[str, str]] = {
     # contradictions
     "trust in nobody": (
         "trust = {}",
-        "trust: expected one of ca, certificate and pin; here is none.",
+        "trust: expected one of ca, certificate, pin and known; here is none.",
     ),
     "two trusts": (
         f'trust = {{ ca = "corp.pem", pin = "{PIN}" }}',
-        "trust: expected one of ca, certificate and pin; here are ca and pin.",
+        "trust: expected one of ca, certificate, pin and known; here are ca and pin.",
     ),
     "a CA that is acknowledged": (
         'trust = { ca = "corp.pem", acknowledge = "x" }',
         "trust.acknowledge: this goes with certificate or pin, not with ca.",
+    ),
+    "a known server that is waived": (
+        'trust = { known = "k", waive_expiry = { reason = "x", until = 2031-01-01 } }',
+        "trust.waive_expiry: this goes with certificate or pin, not with known.",
+    ),
+    "known servers, as PEM": (
+        'trust = { known = "-----BEGIN CERTIFICATE-----" }',
+        "trust.known: expected the path of a file, found PEM text.",
     ),
     "a certificate that is joined": (
         'trust = ["system", { certificate = "server.pem" }]',

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from .. import __version__
 from ..errors import PolicyError
-from . import check, demo, pin, status
+from . import check, demo, known, pin, status
 from .options import WrongUsage
 from .terminal import prepare, say
 
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"securemail {__version__}")
     commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
-    for module in (check, pin, demo):
+    for module in (check, pin, known, demo):
         name = module.__name__.rpartition(".")[2]
         summary, _, more = (module.__doc__ or "").partition("\n")
         command = commands.add_parser(

@@ -13,6 +13,7 @@ from ..policy_file import ServerSettings, settings_for
 from ..trust.base import TrustStore, describe
 from ..trust.ca import CATrust
 from ..trust.exact import ExactCertificate
+from ..trust.first_use import FirstUseTrust
 from ..trust.system import SystemTrust
 from .visit import PROTOCOLS, Place
 
@@ -28,11 +29,11 @@ class WrongUsage(Exception):
     """The command line makes no sense; the text says why."""
 
 
-def add_place(parser: argparse.ArgumentParser) -> None:
-    """Which protocols, which port."""
+def add_place(parser: argparse.ArgumentParser, otherwise: str = "all three") -> None:
+    """Which protocols, which port. `otherwise`: what is meant where none is named."""
     group = parser.add_argument_group(
         "where",
-        "With none of --imap, --pop3 and --smtp: all three. On 993, 995 and 465 TLS is spoken from "
+        f"With none of --imap, --pop3 and --smtp: {otherwise}. On 993, 995 and 465 TLS is spoken from "
         "the first byte; on 143, 110 and 587 it begins by STARTTLS, also without --starttls.",
     )
     for name, protocol in PROTOCOLS.items():
@@ -79,6 +80,11 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
         metavar="PIN",
         help="exactly this key (sha256/...), or the certificate with this SHA-256 fingerprint "
         "(AB:CD:...)",
+    )
+    trust.add_argument(
+        "--known",
+        metavar="FILE",
+        help="the servers in this file, which `securemail known` keeps",
     )
     group.add_argument("--only-ca", action="store_true", help="with --ca: these authorities only")
     group.add_argument(
@@ -170,7 +176,7 @@ def _is_given(args: argparse.Namespace) -> bool:
 def _policy(args: argparse.Namespace) -> TLSPolicy:
     return TLSPolicy(
         trust=_trust(args),
-        pins=tuple(_pin(text) for text in args.also_pin),
+        pins=tuple(parse_pin(text) for text in args.also_pin),
         minimum_version=args.minimum_version or TLSPolicy.minimum_version,
         strict_x509=not args.no_strict_x509,
         legacy_ciphers=args.legacy_ciphers,
@@ -196,7 +202,7 @@ def summary(settings: ServerSettings) -> str:
     policy, other_name = settings.policy, settings.server_hostname
     source = f" ({settings.source})" if settings.source else ""
     named = f"for the name {other_name!r}" if other_name else "for the name asked for"
-    names = named if policy.ssl_context().check_hostname else "whatever its name"
+    names = named if policy._context().check_hostname else "whatever its name"
     pins = f", with the pin {' or '.join(map(str, policy.pins))}" if policy.pins else ""
     version = "TLS 1.3" if policy.minimum_version.name == "TLSv1_3" else "TLS 1.2 or newer"
     extra = "" if policy.strict_x509 else "; old private CAs tolerated"
@@ -211,13 +217,15 @@ def _trust(args: argparse.Namespace) -> TrustStore:
     if args.certificate is not None:
         return ExactCertificate(args.certificate)
     if args.pin is not None:
-        return ExactCertificate(pin=_pin(args.pin))
+        return ExactCertificate(pin=parse_pin(args.pin))
+    if args.known is not None:
+        return FirstUseTrust(args.known)
     if args.ca is not None:
         return CATrust(args.ca) if args.only_ca else SystemTrust() | CATrust(args.ca)
     return SystemTrust()
 
 
-def _pin(text: str) -> Pin:
+def parse_pin(text: str) -> Pin:
     """A pin, or a fingerprint as `openssl x509 -fingerprint -sha256` prints it."""
     _, _, value = text.rpartition("=") if "ingerprint=" in text else ("", "", text)
     is_digits = all(c in "0123456789abcdefABCDEF: " for c in value)

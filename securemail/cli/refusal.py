@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import CertificateRejected, SecureMailError
 from ..pins import fingerprint
 from ..reasons import Reason
+from ..values import Value
 from .terminal import say
 
 # By the code of a reason or an error: the option of these commands that its hint speaks of.
@@ -20,6 +21,7 @@ _OPTIONS = {
     "not-strict": "--no-strict-x509",
     "no-common-cipher": "--legacy-ciphers REASON",
     "weak-dh": "--legacy-ciphers REASON",
+    # Neither "unknown-server" nor "key-changed": their hints name another command.
 }
 
 
@@ -70,8 +72,20 @@ def _reason_as_dict(reason: Any) -> dict[str, Any]:
     if not isinstance(reason, Reason):
         return {"text": str(reason)}
     fields = {name: getattr(reason, name) for name in reason._fields}
-    plain = {n: v.isoformat() if isinstance(v, datetime) else v for n, v in fields.items()}
-    return {"code": reason.code, "text": str(reason), **plain}
+    return {"code": reason.code, "text": str(reason), **_plain(fields)}
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, Value):
+        return {name: _plain(getattr(value, name)) for name in value._fields}
+    return value
 
 
 def _capital(text: str) -> str:

@@ -18,6 +18,7 @@ from ..tls.binding import WANTED
 from ..trust.base import TrustStore
 from ..trust.ca import CATrust
 from ..trust.exact import ExactCertificate
+from ..trust.first_use import FirstUseTrust
 from ..trust.system import CertifiTrust, SystemTrust
 from ..trust.waive import Waive, Waiver
 from ..values import Value
@@ -143,6 +144,12 @@ def _paths(value: object, at: Location) -> tuple[str, ...]:
     return tuple(_path(one, at.item(number)) for number, one in enumerate(value, 1))
 
 
+def _file(value: object, at: Location) -> str:
+    if pem.is_pem(text(value, at)):
+        raise at.error("expected the path of a file, found PEM text.")
+    return _path(value, at)
+
+
 def _client(value: object, at: Location) -> Maker:
     found = table(value, at, _CLIENT)
     if "certificate" not in found:
@@ -197,14 +204,16 @@ def _joined(makers: list[Maker]) -> TrustStore:
 def _store(value: object, at: Location) -> Maker:
     if isinstance(value, str):
         return _known(value, at)
-    expected = f"{_NAMES}, a table with ca, certificate or pin, or a list of stores"
+    expected = f"{_NAMES}, a table with ca, certificate, pin or known, or a list of stores"
     found = table(of_kind(value, at, dict, expected), at, _STORE)
-    kinds = [name for name in ("ca", "certificate", "pin") if name in found]
+    kinds = [name for name in ("ca", "certificate", "pin", "known") if name in found]
     if len(kinds) != 1:
         here = f"here are {' and '.join(kinds)}" if kinds else "here is none"
-        raise at.error(f"expected one of ca, certificate and pin; {here}.")
+        raise at.error(f"expected one of ca, certificate, pin and known; {here}.")
     if kinds == ["ca"]:
         return _authorities(found, at)
+    if kinds == ["known"]:
+        return _known_servers(found, at)
     return partial(
         ExactCertificate,
         found.get("certificate"),
@@ -228,6 +237,12 @@ def _authorities(found: dict[str, Any], at: Location) -> Maker:
     if surplus := [name for name in found if name != "ca"]:
         raise at.key(surplus[0]).error("this goes with certificate or pin, not with ca.")
     return partial(CATrust, found["ca"])
+
+
+def _known_servers(found: dict[str, Any], at: Location) -> Maker:
+    if "waive_expiry" in found:
+        raise at.key("waive_expiry").error("this goes with certificate or pin, not with known.")
+    return partial(FirstUseTrust, found["known"], found.get("acknowledge"))
 
 
 # -- the tables
@@ -260,6 +275,7 @@ _STORE: dict[str, Reader] = {
     "ca": _path,
     "certificate": _path,
     "pin": _pin,
+    "known": _file,
     "acknowledge": reason,
     "waive_expiry": _expiry,
     "waive_malformed": _malformed,

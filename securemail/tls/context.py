@@ -14,6 +14,7 @@ from ..pins import Pin
 from ..report import TLSReport
 from ..standard_ssl import StandardContext, set_value
 from ..trust.base import TrustStore, describe
+from ..trust.endpoint import Endpoint, say_url
 from .gate import Gate, GatedObject, GatedSocket
 from .parameters import Parameters, after_trust, before_trust
 from .refusal import refusal
@@ -30,6 +31,12 @@ class PolicyContext(StandardContext):  # type: ignore[misc]
     sslsocket_class = GatedSocket
     sslobject_class = GatedObject
     _rules: Rules | None = None  # set last: a context that has rules is sealed
+    _endpoint: Endpoint | None = None
+
+    @property
+    def port_and_protocol(self) -> tuple[int, str] | None:
+        """Of the endpoint that this context was made for."""
+        return (self._endpoint[2], self._endpoint[0].upper()) if self._endpoint else None
 
     def __setattr__(self, name: str, value: Any) -> None:
         if self._rules is None:
@@ -84,6 +91,8 @@ class PolicyContext(StandardContext):  # type: ignore[misc]
                 hint="Leave session out.",
             )
         if not host:
+            if self._endpoint is not None:
+                return self._endpoint[1]
             if self.check_hostname:
                 raise PolicyError(
                     "no host was given, and the policy checks names.",
@@ -91,7 +100,14 @@ class PolicyContext(StandardContext):  # type: ignore[misc]
                     hint="Give server_hostname=, the name that the certificate must be for.",
                 )
             return None
-        return Host.parse(host.decode("ascii") if isinstance(host, bytes) else host).name
+        name = Host.parse(host.decode("ascii") if isinstance(host, bytes) else host).name
+        if self._endpoint is not None and name != self._endpoint[1]:
+            raise PolicyError(
+                f"this context is for {say_url(self._endpoint)}, not for the host {name!r}.",
+                code="endpoint-mismatch",
+                hint="Ask the policy for a context for that host: ssl_context(endpoint=...).",
+            )
+        return name
 
     def judge(self, sock: Gate) -> TLSReport:
         """For the gate: the verdict on the socket whose handshake is done."""
@@ -138,6 +154,7 @@ def build_context(
     client_certificate: ClientCertificate | None = None,
     crls: tuple[CRL, ...] = (),
     kind: type[PolicyContext] = PolicyContext,
+    endpoint: Endpoint | None = None,
 ) -> PolicyContext:
     """A new sealed context. Raises `PolicyError` where the store is empty or a setting fails."""
     context = kind(ssl.PROTOCOL_TLS_CLIENT)
@@ -163,6 +180,7 @@ def build_context(
         client_certificate=offered,
         crls=crls,
     )
+    set_value(context, "_endpoint", endpoint)
     set_value(context, "_rules", rules)
     return context
 

@@ -6,6 +6,7 @@ connection: a hint must not be "paste this to make it go away".
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +17,10 @@ from ..reasons import (
     CRLMissing,
     CRLStale,
     Expired,
+    KeyChanged,
     Malformed,
     NameMismatch,
+    NotKnown,
     NotPinned,
     NotStrict,
     NotYetValid,
@@ -94,6 +97,29 @@ def _not_pinned(reason: Any, peer: Peer) -> str:
     return (
         "If the server got a new key, ask its administrator for the new pin and compare; do not "
         "copy it from this message. If it did not, somebody is intercepting the connection."
+    )
+
+
+def _not_known(reason: Any, peer: Peer) -> str:
+    server = reason.server.replace("://", " ", 1).split()
+    starttls = " --starttls" if " with " in (peer.protocol or "") else ""
+    command = (
+        f"securemail known learn {shlex.quote(reason.file)} --{server[0]}{starttls} {server[1]}"
+    )
+    by_command = "" if server[0] == "lmtp" else f", or on a terminal: {command}"
+    return (
+        "If this is your own server, compare the SHA-256 fingerprint with the server's own by "
+        "another way than this connection; only if they are equal: store.learn(error) in "
+        f"Python{by_command}. If it is a public provider, somebody is intercepting the connection."
+    )
+
+
+def _key_changed(reason: Any, peer: Peer) -> str:
+    return (
+        "Unless the server's administrator confirms the new fingerprint by another way than this "
+        "connection, somebody is intercepting it. If he does: store.remove(...) in Python, or "
+        "securemail known remove, takes the old key out, and the server can be learned again. A "
+        "next key can be entered beforehand: store.expect(...)."
     )
 
 
@@ -186,6 +212,8 @@ def _waiver_ended(reason: Any, peer: Peer) -> str:
 _ADVICE: dict[type[Reason], Callable[[Any, Peer], str]] = {
     NotPinned: _not_pinned,
     Revoked: _revoked,
+    KeyChanged: _key_changed,
+    NotKnown: _not_known,
     BadSignature: _bad_signature,
     SelfSigned: _self_signed,
     UntrustedRoot: _untrusted_root,
@@ -217,6 +245,13 @@ def _kin_of_pinned(peer: Peer, store: ExactCertificate) -> str:
     """The one presented may be the pinned one renewed, or issued by it."""
     if not peer.presented or store.certificate is None:
         return ""
+    try:
+        return _kin(peer, store)
+    except ValueError:  # one of the two is malformed
+        return ""
+
+
+def _kin(peer: Peer, store: ExactCertificate) -> str:
     key = store.key_pin()
     if key.matches(peer.presented[0]):
         return (

@@ -12,7 +12,6 @@ from itertools import pairwise
 
 from ..certificate import Certificate
 from ..crl import CRL
-from ..errors import PolicyError, printable
 from ..reasons import (
     BadSignature,
     CommonNameOnly,
@@ -36,7 +35,7 @@ from ..reasons import (
 )
 from ..trust.base import Peer, describe
 from ..trust.exact import ExactCertificate
-from ..trust.key_facts import date_facts, key_facts, weak_key, weak_signature
+from ..trust.key_facts import date_facts, key_facts, malformed, weak_key, weak_signature
 
 # X509_V_ERR_… of OpenSSL 3 (x509_vfy.h), and the reasons that explain each.
 _NO_ISSUER = (2, 20, 21, 27)
@@ -82,9 +81,9 @@ def find_facts(
         facts = _facts(peer, store, code, said, names, now)
         revocation = _revocation(peer, crls, code, now)
         reasons = tuple(dict.fromkeys((*facts, *revocation)))
-    except (ValueError, PolicyError) as error:  # a certificate that cannot be read whole
-        what = printable(getattr(error, "message", str(error)))
-        return (Malformed(f"{what}; OpenSSL says: {said}" if code else what),)
+    except ValueError as error:  # a certificate that cannot be read whole
+        found = malformed(error)
+        return (Malformed(f"{found.what}; OpenSSL says: {said}") if code else found,)
     wanted = _EXPLAINED_BY.get(code, ())
     if code and not any(isinstance(reason, wanted) for reason in reasons):
         reasons += (Unexplained(code, said),)

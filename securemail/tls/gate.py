@@ -32,13 +32,28 @@ class Gate:
     _report: TLSReport | None = None
     _refused: Exception | None = None
     _told = False
-    endpoint: tuple[int, str] | None = None  # port and protocol, where the caller knows them
+    _endpoint: tuple[int, str] | None = None
     _sslobj: Any
+    context: Any
 
     @property
     def report(self) -> TLSReport | None:
         """What was found, once the server was verified."""
         return self._report
+
+    @property
+    def endpoint(self) -> tuple[int, str] | None:
+        """Port and protocol, where the caller knows them. A context that was made for an endpoint
+        has the last word: by that one the server is known."""
+        of_context: tuple[int, str] | None = self.context.port_and_protocol
+        own = self._endpoint
+        if of_context is None or (own and _alike(own, of_context)):
+            return own
+        return of_context
+
+    @endpoint.setter
+    def endpoint(self, given: tuple[int, str]) -> None:
+        self._endpoint = given
 
     def _shake_hands(self, context: Any, shake: Callable[[], None]) -> None:
         """Run the handshake, then the verdict. A failure of either closes for good."""
@@ -72,6 +87,11 @@ class Gate:
             self._told = True
             for warning in self._report.warnings:
                 warn(warning)
+
+
+def _alike(one: tuple[int, str], other: tuple[int, str]) -> bool:
+    """Of a protocol the first word counts: "IMAP over TLS" is IMAP."""
+    return (one[0], one[1].split()[:1]) == (other[0], other[1].split()[:1])
 
 
 def _not_open() -> TLSError:

@@ -7,7 +7,7 @@ import ssl
 from datetime import UTC, datetime
 from typing import Any
 
-from ..errors import CertificateRejected, PinMismatch, SecureMailError, TLSError
+from ..errors import CertificateRejected, PinMismatch, PolicyError, SecureMailError, TLSError
 from ..reasons import NotPinned
 from ..trust.base import Peer, Store
 from .explain import advise, say
@@ -24,6 +24,11 @@ def refusal(sock: Any, error: BaseException, rules: Rules) -> BaseException:
         return _of_openssl(_peer(sock), error, rules)
     if isinstance(error, ssl.SSLError):
         return _of_tls(sock, _peer(sock), error, rules)
+    if isinstance(error, PolicyError):
+        # As a refusal: asyncio knows no other errors of a handshake, and would wait on.
+        return CertificateRejected(
+            error.message, code=error.code, hint=error.hint, **_where(_peer(sock))
+        )
     if isinstance(error, Exception) and not isinstance(error, (OSError, SecureMailError)):
         # Whatever a store of somebody else raised is a refusal; asyncio knows only SSLError.
         return CertificateRejected(
@@ -43,6 +48,7 @@ def _of_policy(peer: Peer, error: CertificateRejected, rules: Rules) -> Certific
         hint=hint,
         reasons=error.reasons,
         chain=peer.presented,
+        **error.particulars(),
         **_where(peer),
     )
 

@@ -12,10 +12,10 @@ from .. import pem
 from ..certificate import Certificate
 from ..errors import CertificateRejected, PinMismatch, PolicyError, SelfSignedWarning, printable
 from ..pins import Pin
-from ..reasons import Malformed, NotPinned, Reason
+from ..reasons import NotPinned, Reason
 from ..report import Vouched
 from .base import Peer, Store
-from .key_facts import leaf_facts
+from .key_facts import leaf_facts, malformed
 from .malformed import malformed_facts, not_checked
 from .waive import EXPIRY, FORM, Waiver
 
@@ -189,16 +189,16 @@ class ExactCertificate(Store):
         try:
             if self._waiver(FORM):
                 return tuple(malformed_facts(der, now))
-            return tuple(leaf_facts(Certificate(der), now))
-        except (ValueError, PolicyError) as error:
-            return (Malformed(printable(getattr(error, "message", str(error)))),)
+        except ValueError as error:
+            return (malformed(error),)
+        return leaf_facts(der, now)
 
     def _self_signed(self, der: bytes, peer: Peer) -> tuple[Warning, ...]:
         if self.acknowledge is not None:
             return ()
         try:
             is_self_signed = Certificate(der).is_self_signed
-        except (ValueError, PolicyError):
+        except ValueError:
             return ()  # its form is waived, with a warning of its own
         return (self_signed_warning(peer, "the name, revocation"),) if is_self_signed else ()
 

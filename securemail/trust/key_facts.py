@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from ..certificate import Certificate
+from ..errors import printable
 from ..reasons import (
     Expired,
+    Malformed,
     NotYetValid,
     Reason,
     WeakKey,
@@ -19,10 +21,18 @@ from ..reasons import (
 _BROKEN_HASHES = ("md5", "sha1")
 
 
-def leaf_facts(leaf: Certificate, now: datetime) -> Iterator[Reason]:
+def leaf_facts(der: bytes, now: datetime) -> tuple[Reason, ...]:
     """All that is wrong with a server's certificate that is believed by itself."""
-    yield from key_facts(leaf)
-    yield from date_facts(leaf.not_before, leaf.not_after, now)
+    try:
+        leaf = Certificate(der)
+        return (*key_facts(leaf), *date_facts(leaf.not_before, leaf.not_after, now))
+    except ValueError as error:
+        return (malformed(error),)
+
+
+def malformed(error: ValueError) -> Malformed:
+    """`error`: of reading a certificate, or a part of it."""
+    return Malformed(printable(getattr(error, "message", str(error))))
 
 
 def date_facts(not_before: datetime, not_after: datetime, now: datetime) -> Iterator[Reason]:

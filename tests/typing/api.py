@@ -5,7 +5,7 @@ import poplib
 import smtplib
 import ssl
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from securemail import (
     ConnectionReport,
     ExactCertificate,
     External,
+    FirstUseTrust,
     Limits,
     Mechanism,
     Password,
@@ -42,6 +43,7 @@ from securemail import (
     TLSReport,
     Token,
     TrustStore,
+    UnknownServer,
     Vouched,
     Waive,
 )
@@ -63,6 +65,19 @@ policy = TLSPolicy(
 pinned: TLSPolicy = TLSPolicy(trust=ExactCertificate(pin="sha256/", acknowledge="why"))
 context: ssl.SSLContext = policy.ssl_context()
 words: str = policy.describe()
+
+known = FirstUseTrust(Path("known-servers"), acknowledge="why")
+of_one: ssl.SSLContext = TLSPolicy(trust=known).ssl_context(endpoint=("imap", "a.example", 993))
+
+
+def first_use(unknown: UnknownServer) -> None:
+    shown: str = unknown.fingerprint
+    known.learn(unknown)
+    known.expect(("imap", "a.example", 993), pin=unknown.pin + shown)
+    for one in known.known():
+        when: datetime = one.learned
+        print(one.endpoint, one.pin, one.fingerprint, when)
+    known.remove(("imap", "a.example", 993), pin=Pin("sha256/"))
 
 
 class Mine:
