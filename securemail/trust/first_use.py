@@ -161,10 +161,13 @@ class FirstUseTrust(Store):
                 code="endpoint-missing",
                 hint="Use a context from ssl_context(endpoint=(protocol, host, port)).",
             )
-        endpoint = parse_endpoint((peer.protocol, peer.host, peer.port))
-        held = known_file.read(self._path).of(endpoint)
-        leaf = Certificate(peer.presented[0])
-        pin, wrong = str(Pin.of_key(leaf.der)), leaf_facts(leaf.der, datetime.now(UTC))
+        try:
+            endpoint = parse_endpoint((peer.protocol, peer.host, peer.port))
+            held = known_file.read(self._path).of(endpoint)
+            leaf = Certificate(peer.presented[0])
+            pin, wrong = str(Pin.of_key(leaf.der)), leaf_facts(leaf.der, datetime.now(UTC))
+        except PolicyError as error:
+            raise CertificateRejected(error.message, code=error.code, hint=error.hint) from error
         by = next((one for one in held if one.pin == pin), None)
         if by is None and held:
             changed = _changed(endpoint, self._path, held, leaf, pin)
