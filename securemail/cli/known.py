@@ -188,8 +188,10 @@ def _asked() -> bool:
 def _fits(compared: Pin, unknown: UnknownServer) -> bool:
     fits = compared.matches(unknown.chain[0])
     if not fits:
-        say(f"It is not the one that was given ({compared}): somebody is intercepting the ")
-        say("connection, or what was given is another server's.")
+        say(
+            f"It is not the one that was given, {compared}: somebody is intercepting the "
+            "connection, or what was given is another server's."
+        )
     return fits
 
 
