@@ -102,9 +102,7 @@ def test_on_anything_else_nothing_is_learned(
     assert not file.exists()
 
 
-def test_without_a_terminal_nobody_is_asked(
-    server: RecordingServer, file: Path, run: Run
-) -> None:
+def test_without_a_terminal_nobody_is_asked(server: RecordingServer, file: Path, run: Run) -> None:
     status, text = run("known", "learn", file, *target(server))
     assert (status, "--fingerprint AB:CD:..." in text) == (USAGE, True)
     assert server.connections == 0
@@ -315,9 +313,7 @@ def test_check_and_pin_go_by_the_file(
         assert status == 1  # it is self-signed, and nobody said that this is known
 
 
-def test_check_says_a_changed_key_in_json(
-    server: RecordingServer, file: Path, run: Run
-) -> None:
+def test_check_says_a_changed_key_in_json(server: RecordingServer, file: Path, run: Run) -> None:
     run("known", "expect", file, *target(server), OTHER_PIN)
     status, text = run("check", *target(server), "--known", file, "--json")
     (result,) = json.loads(text)["results"]

@@ -318,7 +318,9 @@ def test_a_context_is_made_once_for_an_endpoint(policy: TLSPolicy) -> None:
     assert caught.value.code == "sealed"
 
 
-@pytest.mark.parametrize("endpoint", [(), ("imap", None, 993), ("ftp", HOST, 21), ("imap", HOST, 0)])
+@pytest.mark.parametrize(
+    "endpoint", [(), ("imap", None, 993), ("ftp", HOST, 21), ("imap", HOST, 0)]
+)
 def test_an_endpoint_that_is_none_is_refused(endpoint: Any, policy: TLSPolicy) -> None:
     for one in (policy, TLSPolicy()):
         with pytest.raises(PolicyError) as caught:
@@ -586,5 +588,7 @@ def test_values(store: FirstUseTrust, tmp_path: Path) -> None:
     assert again == policy
     assert hash(again) == hash(policy)
     assert policy == TLSPolicy(trust=FirstUseTrust(str(tmp_path / "known-servers"), "a test"))
-    assert re.fullmatch(r"FirstUseTrust\(path='/.*known-servers', acknowledge='a test'\)", repr(store))
+    assert re.fullmatch(
+        r"FirstUseTrust\(path='/.*known-servers', acknowledge='a test'\)", repr(store)
+    )
     assert isinstance(UnknownServer("x"), SecureMailError)

@@ -234,5 +234,8 @@ _VERBS = {
     _expect: "Enter a key by hand: the first one, or the next one beforehand",
     _remove: "Forget a server, or one of its keys",
 }
-_OTHERWISE = dict.fromkeys(("learn", "expect"), "what is usual on the port of HOST:PORT")
+_OTHERWISE: dict[str, str] = {
+    "learn": "what is usual on the port of HOST:PORT",
+    "expect": "what is usual on the port of HOST:PORT",
+}
 _ADDITIONAL = {"learn": _add_compared, "expect": _add_expected, "remove": _add_pin}

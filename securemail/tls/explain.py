@@ -95,7 +95,9 @@ def _not_pinned(reason: Any, peer: Peer) -> str:
 def _not_known(reason: Any, peer: Peer) -> str:
     server = reason.server.replace("://", " ", 1).split()
     starttls = " --starttls" if " with " in (peer.protocol or "") else ""
-    command = f"securemail known learn {shlex.quote(reason.file)} --{server[0]}{starttls} {server[1]}"
+    command = (
+        f"securemail known learn {shlex.quote(reason.file)} --{server[0]}{starttls} {server[1]}"
+    )
     by_command = "" if server[0] == "lmtp" else f", or on a terminal: {command}"
     return (
         "If this is your own server, compare the SHA-256 fingerprint with the server's own by "

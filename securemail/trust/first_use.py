@@ -47,7 +47,8 @@ class FirstUseTrust(Store):
     acknowledge: str | None = None
 
     def _check(self) -> None:
-        if not isinstance(self.path, (str, os.PathLike)) or not os.fspath(self.path):
+        given: Any = self.path
+        if not isinstance(given, (str, os.PathLike)) or not os.fspath(given):
             raise PolicyError(
                 f"FirstUseTrust({self.path!r}) is not the path of a file.",
                 code="known-servers",
@@ -89,9 +90,7 @@ class FirstUseTrust(Store):
             )
         return self._add(parse_endpoint(endpoint), key, None, beside=True)
 
-    def remove(
-        self, endpoint: Endpoint, pin: Pin | str | None = None
-    ) -> tuple[KnownServer, ...]:
+    def remove(self, endpoint: Endpoint, pin: Pin | str | None = None) -> tuple[KnownServer, ...]:
         """Forget a server, or with `pin` that key alone; what was forgotten."""
         wanted = parse_endpoint(endpoint)
         key = None if pin is None else str(pin if isinstance(pin, Pin) else Pin(pin))

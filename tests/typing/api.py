@@ -80,7 +80,6 @@ def first_use(unknown: UnknownServer) -> None:
     known.remove(("imap", "a.example", 993), pin=Pin("sha256/"))
 
 
-
 class Mine:
     """A store that a user writes."""
 
