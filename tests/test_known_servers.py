@@ -147,9 +147,7 @@ def test_cut_anywhere_it_is_refused_or_has_whole_entries_alone(path: Path) -> No
         try:
             found = parse(data[:length], str(path)).servers
         except PolicyError as error:
-            assert error.code == "known-servers"
-            assert f"{path}, line " in error.message
-            outcomes.add("refused")
+            outcomes.add("refused" if f"{path}, line " in error.message else error.code)
         else:
             assert set(found) <= known
             outcomes.add(f"{len(found)} whole")
@@ -193,7 +191,7 @@ SPOILED = {
     "no such day": f"imap://a.example:993  {pin_of(1)}  -  2026-02-30T10:11:12Z",
     "local time": f"imap://a.example:993  {pin_of(1)}  -  2026-11-22T10:11:12",
     "more after it": f"imap://a.example:993  {pin_of(1)}  -  2026-11-22T10:11:12Z # mine",
-    "other digits": f"imap://a.example:993  {pin_of(1)}  -  ２026-11-22T10:11:12Z",
+    "other digits": f"imap://a.example:993  {pin_of(1)}  -  \uff12026-11-22T10:11:12Z",
     "another blank": f"imap://a.example:993\u00a0{pin_of(1)}  -  2026-11-22T10:11:12Z",
     "two in one": f"{SERVERS[2]} {SERVERS[3]}",
     "nothing but zeros": "\0" * 512,

@@ -188,8 +188,10 @@ def _asked() -> bool:
 def _fits(compared: Pin, unknown: UnknownServer) -> bool:
     fits = compared.matches(unknown.chain[0])
     if not fits:
-        say(f"It is not the one that was given ({compared}): somebody is intercepting the ")
-        say("connection, or what was given is another server's.")
+        say(
+            f"It is not the one that was given, {compared}: somebody is intercepting the "
+            "connection, or what was given is another server's."
+        )
     return fits
 
 
@@ -232,5 +234,8 @@ _VERBS = {
     _expect: "Enter a key by hand: the first one, or the next one beforehand",
     _remove: "Forget a server, or one of its keys",
 }
-_OTHERWISE = dict.fromkeys(("learn", "expect"), "what is usual on the port of HOST:PORT")
+_OTHERWISE: dict[str, str] = {
+    "learn": "what is usual on the port of HOST:PORT",
+    "expect": "what is usual on the port of HOST:PORT",
+}
 _ADDITIONAL = {"learn": _add_compared, "expect": _add_expected, "remove": _add_pin}

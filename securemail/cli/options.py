@@ -33,8 +33,8 @@ def add_place(parser: argparse.ArgumentParser, otherwise: str = "all three") -> 
     """Which protocols, which port. `otherwise`: what is meant where none is named."""
     group = parser.add_argument_group(
         "where",
-        f"With none of --imap, --pop3 and --smtp: {otherwise}. On 993, 995 and 465 TLS is spoken from "
-        "the first byte; on 143, 110 and 587 it begins by STARTTLS, also without --starttls.",
+        f"With none of --imap, --pop3 and --smtp: {otherwise}. On 993, 995 and 465 TLS is spoken "
+        "from the first byte; on 143, 110 and 587 it begins by STARTTLS, also without --starttls.",
     )
     for name, protocol in PROTOCOLS.items():
         group.add_argument(

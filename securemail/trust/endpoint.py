@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
 from ..errors import PolicyError
 from ..hosts import Host
@@ -19,10 +19,9 @@ def parse_endpoint(given: object) -> Endpoint:
 
     Of the protocol the first word counts: "IMAP over TLS" is "imap".
     """
-    try:
-        protocol, host, port = given  # type: ignore[misc]
-    except (TypeError, ValueError):
-        raise _bad(given, "is not protocol, host and port") from None
+    if not isinstance(given, (tuple, list)) or len(given) != 3:
+        raise _bad(given, "is not protocol, host and port")
+    protocol, host, port = cast("tuple[Any, Any, Any]", given)
     words: Any = protocol.lower().split() if isinstance(protocol, str) else None
     if not words or words[0] not in PROTOCOLS:
         raise _bad(given, f"names a protocol that is none of {', '.join(PROTOCOLS)}")

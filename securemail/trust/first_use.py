@@ -47,7 +47,8 @@ class FirstUseTrust(Store):
     acknowledge: str | None = None
 
     def _check(self) -> None:
-        if not isinstance(self.path, (str, os.PathLike)) or not os.fspath(self.path):
+        given: Any = self.path
+        if not isinstance(given, (str, os.PathLike)) or not os.fspath(given):
             raise PolicyError(
                 f"FirstUseTrust({self.path!r}) is not the path of a file.",
                 code="known-servers",
