@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from .errors import PolicyError
 from .values import Value
 
@@ -22,6 +24,13 @@ _IMAP = ("IMAP", "IMAP4_SSL", 993, "IMAP4_STARTTLS", 143)
 _POP3 = ("POP3", "POP3_SSL", 995, "POP3_STARTTLS", 110)
 _SMTP = ("SMTP", "SMTP_SSL", 465, "SMTP_STARTTLS", 587)
 _USUAL = {port: row for row in (_IMAP, _POP3, _SMTP) for port in (row[2], row[4])}
+# As servers greet.
+_BEGIN = {
+    _IMAP: r"\* (OK|PREAUTH)\b",
+    _POP3: r"\+OK\b|\"\+\"",
+    _SMTP: r"\b220[ -]",
+}
+_LOOKED_AT = 80  # letters
 
 
 def require_port(port: int, mode: Mode, asked: str) -> None:
@@ -52,6 +61,18 @@ def from_the_first_byte(protocol: str) -> str:
         if protocol.startswith(kind):
             return f"{tls} (port {tls_port})"
     return ""
+
+
+def spoken_instead(words: str, protocol: str) -> str:
+    """Where a greeting's `words` are of another protocol than `protocol`: what it is, and what to
+    use; else empty."""
+    for (kind, tls, tls_port, starttls, starttls_port), begins in _BEGIN.items():
+        if re.search(begins, words[:_LOOKED_AT]) and not protocol.startswith(kind):
+            return (
+                f"That is {kind}: use {tls} (port {tls_port}) or {starttls} (port {starttls_port}) "
+                "there, or correct the port."
+            )
+    return "That is a web server: check host and port." if "HTTP/1" in words else ""
 
 
 def unheard(protocol: str) -> str:

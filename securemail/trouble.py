@@ -20,6 +20,7 @@ from .errors import (
     printable,
     say_seconds,
 )
+from .modes import spoken_instead
 from .policy import Limits
 from .tls.refusal import tls_error
 
@@ -147,11 +148,13 @@ class Trouble:
 
     def _not_spoken(self, error: Exception) -> Exception:
         """For words that are not of this protocol."""
+        hint = "The connection is closed: make a new one."
+        if self._stage == _OPENING:
+            other = spoken_instead(_said(error), self._PROTOCOL)
+            hint = other or "Is this the right port, and nothing in between?"
         return self._VIOLATION(
             f"the server does not speak as {self._PROTOCOL.split()[0]} does: {_said(error)}.",
-            hint="Is this the right port, and nothing in between?"
-            if self._stage == _OPENING
-            else "The connection is closed: make a new one.",
+            hint=hint,
             **self._details(),
         )
 

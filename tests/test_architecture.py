@@ -22,6 +22,7 @@ LAYERS: dict[str, float] = {
     "standard_ssl": 0.0,  # the standard SSLContext, whatever the host program did to it
     "hosts": 0.5,  # host names, normalised
     "pem": 0.5,  # certificates out of files
+    "well_known": 0.4,  # large providers by name
     "reasons": 0.5,  # what is wrong with a certificate, as typed values
     "answers": 0.5,  # what to do about a declined sign-in
     "pins": 1.0,

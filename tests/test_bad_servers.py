@@ -203,26 +203,17 @@ def test_a_policy_of_tls_13_only(mail: Mail, pki: PKI, recording_server: Factory
     )
 
 
-# The 1024-bit group of RFC 2409, 6.2.
-OAKLEY_2 = """\
------BEGIN DH PARAMETERS-----
-MIGHAoGBAP//////////yQ/aoiFowjTExmKLgNwc0SkCTgiKZ8x0Agu+pjsTmyJR
-Sgh5jjQE3e+VGbPNOkMbMCsKbfJfFDdP4TVtbVHCReSFtXZiXn7G9ExC6aY37WsL
-/1y29Aa37e44a/taiZ+lrp8kEXxLH+ZJKGZR7OZTgf//////////AgEC
------END DH PARAMETERS-----
-"""
+OAKLEY_2 = Path(__file__).parent / "vectors" / "dh1024.pem"  # RFC 2409, 6.2
 
 
 @every_class
 def test_diffie_hellman_parameters_that_are_too_small(
-    mail: Mail, pki: PKI, policy: TLSPolicy, recording_server: Factory, tmp_path: Path
+    mail: Mail, pki: PKI, policy: TLSPolicy, recording_server: Factory
 ) -> None:
-    file = tmp_path / "dh.pem"
-    file.write_text(OAKLEY_2)
     context = pki["good_rsa"].server_context(
         maximum_version=ssl.TLSVersion.TLSv1_2, ciphers="DHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0"
     )
-    context.load_dh_params(str(file))
+    context.load_dh_params(str(OAKLEY_2))
     server = recording_server(scripts.POLITE[mail.protocol], context=context)
     failure = attempt_and_fail(server, mail, policy=policy)
     assert_nothing_said(failure.records)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 
 from ..values import Value
+from ..well_known import is_within
 
 _LONGEST = 4096  # octets that are looked at: a refusal has some hundred
 _REPLY = re.compile(r"\s*([2-5]\d\d)[ -]")
@@ -65,13 +66,9 @@ class Answer(Value, kw_only=True):
     def fits(self, said: Said) -> bool:
         return (
             said.protocol.startswith(self.protocol)
-            and (not self.hosts or any(_is_within(said.host, end) for end in self.hosts))
+            and (not self.hosts or any(is_within(said.host, end) for end in self.hosts))
             and (not self.replies or said.reply in self.replies)
             and self.enhanced in ("", said.enhanced)
             and self.response in ("", said.response)
             and self.text in said.text
         )
-
-
-def _is_within(host: str, end: str) -> bool:
-    return host == end or host.endswith("." + end)

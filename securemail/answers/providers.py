@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
+from ..well_known import APPLE, FASTMAIL, GMX, GOOGLE, MICROSOFT, YAHOO, YANDEX, ZOHO
 from .answer import Answer
-
-_MICROSOFT = ("outlook.com", "office365.com", "hotmail.com", "live.com")
-_GOOGLE = ("gmail.com", "googlemail.com")
-_YAHOO = ("yahoo.com", "yahoo.co.jp", "aol.com")
-_ZOHO = ("zoho.com", "zoho.eu", "zoho.in", "zoho.com.au", "zohocloud.ca")
-_YANDEX = ("yandex.com", "yandex.ru", "yandex.net")
 
 _NO_PASSWORDS = (
     "The password is not the problem: Microsoft takes none here. Sign in with a token, "
@@ -78,7 +73,7 @@ _MICROSOFT_ANSWERS = (
     # nicm/fdm#123
     Answer(
         protocol="pop",
-        hosts=_MICROSOFT,
+        hosts=MICROSOFT,
         text="logon failure",
         hint="Microsoft says so whatever the password is, where it takes none: sign in with a "
         "Token.",
@@ -87,7 +82,7 @@ _MICROSOFT_ANSWERS = (
     # mjs/imapclient#602, imapsync/imapsync#317
     Answer(
         protocol="imap",
-        hosts=_MICROSOFT,
+        hosts=MICROSOFT,
         text="login failed",
         hint="Microsoft says so whatever the password is, where it takes none: sign in with a "
         "Token.",
@@ -96,21 +91,21 @@ _MICROSOFT_ANSWERS = (
     # learn.microsoft.com, "Authenticate an IMAP, POP or SMTP connection using OAuth"
     Answer(
         protocol="imap",
-        hosts=_MICROSOFT,
+        hosts=MICROSOFT,
         text="authenticate failed",
         hint="If this was a token: check that it has not expired, that it is for this mailbox, and "
         "that its scope is https://outlook.office.com/IMAP.AccessAsUser.All.",
     ),
     # jstedfast/MailKit#700
     Answer(
-        hosts=_MICROSOFT,
+        hosts=MICROSOFT,
         enhanced="5.7.3",
         hint="Check that signing in over SMTP is switched on for this mailbox "
         "(https://aka.ms/smtp_auth_disabled), and that a token's scope is "
         "https://outlook.office.com/SMTP.Send.",
     ),
     Answer(
-        hosts=_MICROSOFT,
+        hosts=MICROSOFT,
         hint="Microsoft takes passwords hardly anywhere: use a Token.",
         of_password=True,
     ),
@@ -123,7 +118,7 @@ _GOOGLE_ANSWERS = (
     Answer(text="please log in via your web browser", hint=_WEB_LOGIN, of_password=True),
     Answer(text="please log in with your web browser", hint=_WEB_LOGIN, of_password=True),
     Answer(text="web login required", hint=_WEB_LOGIN, of_password=True),
-    Answer(hosts=_GOOGLE, enhanced="5.7.14", hint=_WEB_LOGIN, of_password=True),
+    Answer(hosts=GOOGLE, enhanced="5.7.14", hint=_WEB_LOGIN, of_password=True),
     # support.google.com/mail/answer/7126229
     Answer(
         text="account is not enabled for imap",
@@ -146,7 +141,7 @@ _GOOGLE_ANSWERS = (
     ),
     # smiley22/S22.Imap#168; dawidd6/action-send-mail#82
     Answer(text="username and password not accepted", hint=_GOOGLE_WANTS, of_password=True),
-    Answer(hosts=_GOOGLE, hint=_GOOGLE_WANTS, of_password=True),
+    Answer(hosts=GOOGLE, hint=_GOOGLE_WANTS, of_password=True),
 )
 
 _OTHER_ANSWERS = (
@@ -155,17 +150,17 @@ _OTHER_ANSWERS = (
     # RainLoop/rainloop-webmail#1354
     Answer(text="(#mbr1212)", hint=_YAHOO_WANTS, of_password=True),
     # emersion/go-imap#436, OfflineIMAP/offlineimap#688
-    Answer(hosts=_YAHOO, hint=_YAHOO_WANTS, of_password=True),
+    Answer(hosts=YAHOO, hint=_YAHOO_WANTS, of_password=True),
     # d99kris/nmail#187, Foundry376/Mailspring#1544
     Answer(
-        hosts=("mail.me.com", "icloud.com"),
+        hosts=APPLE,
         hint="Apple does not take the account's own password here: create an app-specific password "
         "at https://account.apple.com, and use the full address as the user name.",
         of_password=True,
     ),
     # elementary/settings-onlineaccounts#40; rustmailer/bichon#152
     Answer(
-        hosts=("fastmail.com", "messagingengine.com"),
+        hosts=FASTMAIL,
         hint="Fastmail does not take the account's own password here: create an app password with "
         "access to mail, and use the full address as the user name.",
         of_password=True,
@@ -177,14 +172,14 @@ _OTHER_ANSWERS = (
     ),
     # Foundry376/Mailspring#1334, deltachat/deltachat-android#94
     Answer(
-        hosts=_ZOHO,
+        hosts=ZOHO,
         hint="At Zoho, IMAP and POP must be switched on in the settings, two-factor accounts need "
         "an app password, and the server is that of the account's own region.",
         of_password=True,
     ),
     # jens-maus/yam#638: by the mail that GMX sends after such an attempt
     Answer(
-        hosts=("gmx.net", "gmx.de", "gmx.at", "gmx.ch", "gmx.com", "web.de", "mail.com"),
+        hosts=GMX,
         hint="Is access by POP3 and IMAP switched on in the mailbox's settings on the web? It is "
         "off at first, and goes off when it is not used; with two-factor authentication an app "
         "password is needed.",
@@ -198,13 +193,13 @@ _OTHER_ANSWERS = (
     ),
     # yandex.com/support/mail/mail-clients: for an account without a finished set-up
     Answer(
-        hosts=_YANDEX,
+        hosts=YANDEX,
         text="does not have access rights to this service",
         hint="Switch access by mail programs on in the settings, and use an app password.",
         of_password=True,
     ),
     Answer(
-        hosts=_YANDEX,
+        hosts=YANDEX,
         hint="At Yandex, access by mail programs must be switched on in the settings, and an app "
         "password is needed.",
         of_password=True,

@@ -17,6 +17,7 @@ from ..guard import Commands, first_word
 from ..sasl.credentials import Secret, encoded
 from ..upgrading import Upgrading
 from ..wire import CRLF, require_line, send_secret
+from .closed_mailbox import explained
 from .errors import (
     IMAP4AuthenticationFailed,
     IMAP4ConnectionLost,
@@ -116,7 +117,7 @@ class IMAP4Lines(Upgrading):
             )
 
     def _command_complete(self, name: str, tag: Any) -> Any:
-        with self._what_ended_it():
+        with self._what_ended_it(), explained(name, self._endpoint, self._details):
             kind, data = STANDARD._command_complete(self, name, tag)
         if self._COMMANDS.kind(first_word(name)) == "secret":
             self._spelled_is_answered("success" if kind == "OK" else "refusal", _words(data[-1]))
@@ -287,6 +288,8 @@ class IMAP4Lines(Upgrading):
                 hint="Try again later, or ask its administrator.",
                 **self._details(),
             )
+        if error.args == (None,):  # a greeting that the standard class takes for a continuation
+            error = STANDARD.error('its greeting begins with "+"')
         return super()._not_spoken(error)
 
     def _close_now(self) -> None:

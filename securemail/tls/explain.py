@@ -37,8 +37,10 @@ from ..reasons import (
 )
 from ..trust.base import Peer
 from ..trust.exact import ExactCertificate
+from ..well_known import provider_of
 
 _YEARS = 2 * 365  # days; beyond, a wrong clock is likelier than a forgotten certificate
+_ELSEWHERE = "From another network it may be another certificate."
 _DEVICE = (
     "For a device of yours that cannot get another: "
     'ExactCertificate("server.pem", waive=Waive.MALFORMED("why", until=date)).'
@@ -66,6 +68,13 @@ def advise(reasons: tuple[Reason, ...], peer: Peer, store: object, pins: tuple[P
 
 
 def _self_signed(reason: Any, peer: Peer) -> str:
+    if provider := provider_of(peer.host):
+        return (
+            f"{peer.host} is {provider}'s, whose servers have certificates of public authorities: "
+            "this one is not theirs. Something on the way to them answers in their name: a proxy "
+            "or an antivirus program that reads along, a network that wants a sign-in first, or an "
+            f"attacker. Do not accept it. {_ELSEWHERE}"
+        )
     return (
         f"If this is your own server, {_COMPARE}, and then use "
         f'TLSPolicy(trust=ExactCertificate(pin="{Pin.of_key(peer.presented[0])}")), the pin of the '
@@ -74,6 +83,13 @@ def _self_signed(reason: Any, peer: Peer) -> str:
 
 
 def _untrusted_root(reason: Any, peer: Peer) -> str:
+    if provider := provider_of(peer.host):
+        return (
+            f"{peer.host} is {provider}'s, and this authority is not one of those that vouch for "
+            "it: a proxy or an antivirus program probably reads along. If your administrator put "
+            "it there, he has its CA's certificate; whether your mail may be read by it is his "
+            f"decision and yours. Otherwise do not go on. {_ELSEWHERE}"
+        )
     return (
         "Get that CA's certificate from its owner, and use "
         'TLSPolicy(trust=SystemTrust() | CATrust("ca.pem")). If the server is a public provider, '
@@ -82,6 +98,13 @@ def _untrusted_root(reason: Any, peer: Peer) -> str:
 
 
 def _unknown_issuer(reason: Any, peer: Peer) -> str:
+    if provider := provider_of(peer.host):
+        return (
+            f"{peer.host} is {provider}'s, whose servers send their intermediate certificates: "
+            "more likely something on the way answers in their name, a proxy or an antivirus "
+            f"program that reads along. {_ELSEWHERE} Or this computer's store of authorities is "
+            "old: update it (on Debian the package ca-certificates)."
+        )
     return (
         "One of two: the server must send its intermediate certificate (its administrator mends "
         'that), or its CA is a private one: then use TLSPolicy(trust=SystemTrust() | CATrust("ca.'
