@@ -37,7 +37,7 @@ from servers.kinds import HOST
 from servers.leaks import leaks
 from servers.pki import PKI
 from servers.recording import Conversation, RecordingServer
-from servers.rude import Scripted, says
+from servers.rude import Scripted, asks, says
 
 Factory = Callable[..., RecordingServer]
 SECRET = "Tr0ub4dor and 3 horses"
@@ -437,7 +437,10 @@ def declined(
     def raises(scene: Scene) -> None:
         script = Scripted(protocol, (says(reply, reply, reply),))
         client: Any = scene.smtp(script, host) if protocol == "smtp" else scene.imap(script, host)
-        client.authenticate(given)
+        try:
+            client.authenticate(given)
+        finally:
+            client._close_now()
 
     row(seen, "authentication", *words, never=never)(raises)
 
@@ -505,7 +508,7 @@ declined(
 def _(scene: Scene) -> None:
     shut = says(imap=b"%t BAD User is authenticated but not connected.\r\n")
     signed_in = says(imap=b"%t OK AUTHENTICATE completed.\r\n")
-    script = Scripted("imap", (signed_in, shut), ("XOAUTH2",))
+    script = Scripted("imap", (asks(b""), signed_in, shut), ("XOAUTH2",))
     imap = scene.imap(script, "outlook.office365.com")
     try:
         imap.authenticate(Token("alice@example.org", "ya29.token"))
