@@ -616,7 +616,8 @@ def test_a_wrong_policy_file_ends_with_64_before_anything_is_connected(
 
     assert status == USAGE
     expected = (
-        f"securemail check: {path}, [default], pin_s: there is no such key. Did you mean pins?"
+        f"securemail check: {path}, [default], pin_s: there is no such key. Did you mean pins? "
+        "More: securemail explain policy-file."
     )
     assert words(text) == expected
     assert server.connections == 0
