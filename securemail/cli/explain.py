@@ -42,7 +42,7 @@ def read_pages() -> dict[str, Traversable]:
     """The page of each code, and the overview; not read yet."""
     from importlib.resources import files
 
-    folder = files(__package__.partition(".")[0]) / "explanations"
+    folder = files("securemail") / "explanations"
     return {page.name.removesuffix(".md"): page for page in folder.iterdir()}
 
 
