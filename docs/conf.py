@@ -6,7 +6,7 @@ from pathlib import Path
 import securemail
 
 PAGES = Path(securemail.__file__).parent / "explanations"
-COPIES = Path(__file__).parent / "_codes"  # made here at each build, and ignored by git
+COPIES = Path(__file__).parent / "_explained"  # made here at each build, and ignored by git
 TOCTREE = "\n```{toctree}\n:hidden:\n:glob:\n\n*\n```\n"
 
 

@@ -41,7 +41,7 @@ COMMAND_SECONDS = 60
 def documents() -> list[Path]:
     """Without what the build of the documentation makes."""
     pages = (ROOT / "docs").rglob("*.md")
-    written = (page for page in pages if not {"_build", "_codes"} & set(page.parts))
+    written = (page for page in pages if not {"_build", "_explained"} & set(page.parts))
     return [ROOT / "README.md", *sorted(written)]
 
 
