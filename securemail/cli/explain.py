@@ -6,7 +6,6 @@ Each error ends in the command that prints its page. No server is asked.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from . import status
@@ -57,13 +56,11 @@ def _unknown(code: str, known: dict[str, Traversable]) -> str:
     return f"there is no code {code!r}.{advice} securemail explain lists them all"
 
 
-def _near(code: str, known: dict[str, Traversable]) -> Iterator[str]:
+def _near(code: str, known: dict[str, Traversable]) -> list[str]:
     """Codes that are written alike; else those that have a word of it."""
     from difflib import get_close_matches
 
     codes = sorted(set(known) - {_OVERVIEW})
     words = set(code.split("-"))
-    yield from (
-        get_close_matches(code, codes, n=3)
-        or [one for one in codes if words & set(one.split("-"))][:3]
-    )
+    kin = [one for one in codes if words & set(one.split("-"))]
+    return (get_close_matches(code, codes) or kin)[:3]
