@@ -1,6 +1,46 @@
 """Sphinx configuration; scripts/check builds with warnings as errors."""
 
+import re
+from pathlib import Path
+
 import securemail
+
+PAGES = Path(securemail.__file__).parent / "explanations"
+COPIES = Path(__file__).parent / "_explained"  # made here at each build, and ignored by git
+TOCTREE = "\n```{toctree}\n:hidden:\n:glob:\n\n*\n```\n"
+
+
+def copy_pages():
+    """The page of each code into the documentation, and the overview with links to them."""
+    COPIES.mkdir(exist_ok=True)
+    kept = {page.name for page in PAGES.glob("*.md")}
+    for old in COPIES.glob("*.md"):
+        if old.name not in kept:
+            old.unlink()
+    for page in PAGES.glob("*.md"):
+        text = linked(page.read_text(encoding="utf-8"))
+        write(COPIES / page.name, text + (TOCTREE if page.stem == "index" else ""))
+
+
+def linked(text):
+    """Codes in backquotes lead to their pages. A code of one word may be a parameter's name as
+    well, so that counts in a list of codes, and after "see"."""
+    return re.sub(r"(?m)(^- |see )?`([a-z]+(?:-[a-z]+)*)`", link, text)
+
+
+def link(found):
+    before, code = found[1] or "", found[2]
+    is_code = (before or "-" in code) and (PAGES / f"{code}.md").exists()
+    return f"{before}[`{code}`]({code}.md)" if is_code else found[0]
+
+
+def write(path, text):
+    """Only what has changed, else each build would begin anew."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+copy_pages()
 
 project = "securemail"
 author = "The securemail developers"

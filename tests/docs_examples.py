@@ -39,9 +39,10 @@ COMMAND_SECONDS = 60
 
 
 def documents() -> list[Path]:
-    built = ROOT / "docs" / "_build"
-    pages = (page for page in (ROOT / "docs").rglob("*.md") if not page.is_relative_to(built))
-    return [ROOT / "README.md", *sorted(pages)]
+    """Without what the build of the documentation makes."""
+    pages = (ROOT / "docs").rglob("*.md")
+    written = (page for page in pages if not {"_build", "_explained"} & set(page.parts))
+    return [ROOT / "README.md", *sorted(written)]
 
 
 # --- an inventory, by a Markdown parser -----------------------------------------------------

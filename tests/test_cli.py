@@ -449,6 +449,30 @@ def test_where_there_is_no_offer_the_other_port_is_proposed(
     assert run(*proposed.split(), "--ca", pki.ca_pem)[0] == FINE
 
 
+@every_protocol
+def test_where_clear_text_is_spoken_on_an_unusual_port_starttls_is_proposed_there(
+    protocol: str, pki: PKI, recording_server: Factory, run: Run
+) -> None:
+    server = upgrading(recording_server, protocol, pki["good"].server_context())
+    status, text = run("check", *target(server, protocol))
+
+    assert (status, "is spoken on this port" in words(text)) == (REFUSED, True)
+    (proposed,) = re.findall("To try it with STARTTLS: securemail (.*)", words(text))
+    assert run(*proposed.split(), "--ca", pki.ca_pem)[0] == FINE
+
+
+@every_protocol
+def test_where_a_server_on_an_unusual_port_waits_for_tls_that_is_proposed_there(
+    protocol: str, pki: PKI, recording_server: Factory, run: Run
+) -> None:
+    server = recording_server(scripts.POLITE[protocol], context=pki["good"].server_context())
+    status, text = run("check", *target(server, protocol), "--starttls", "--timeout", "0.5")
+
+    assert (status, "said nothing for 0.5 s" in words(text)) == (UNREACHABLE, True)
+    (proposed,) = re.findall("To try it with TLS from the first byte: securemail (.*)", words(text))
+    assert run(*proposed.split(), "--ca", pki.ca_pem)[0] == FINE
+
+
 def test_no_other_port_is_proposed_for_an_unusual_one_nor_for_what_it_would_not_help(
     pki: PKI, other_ports: Callable[..., None], recording_server: Factory, run: Run
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import securemail
+from test_error_codes import raised
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("SECUREMAIL_TEST_INSTALLED") != "1",
@@ -32,6 +33,12 @@ def test_the_wheel_holds_the_package_and_nothing_else() -> None:
     # ".." leads to the `securemail` command, in the bin folder.
     assert tops == {"securemail", f"securemail-{securemail.__version__}.dist-info", ".."}
     assert [file.name for file in files if file.parts[0] == ".."] == ["securemail"]
+
+
+def test_the_wheel_has_the_page_of_every_code() -> None:
+    files = {file.as_posix() for file in importlib.metadata.files("securemail") or ()}
+    pages = {f"securemail/explanations/{code}.md" for code in (*raised(), "index")}
+    assert pages <= files
 
 
 def test_the_wheel_says_that_it_is_typed_and_carries_its_licence() -> None:

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from .. import __version__
 from ..errors import PolicyError
-from . import check, demo, known, pin, status
+from . import check, demo, explain, known, pin, status
 from .options import WrongUsage
 from .terminal import prepare, say
 
@@ -64,13 +64,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="securemail",
         description="Mail connections over verified TLS: look at a server, at its certificate, "
-        "or at a demonstration.",
+        "at what an error means, or at a demonstration.",
         epilog=_STATUSES,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"securemail {__version__}")
     commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
-    for module in (check, pin, known, demo):
+    for module in (check, pin, known, explain, demo):
         name = module.__name__.rpartition(".")[2]
         summary, _, more = (module.__doc__ or "").partition("\n")
         command = commands.add_parser(

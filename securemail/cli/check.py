@@ -18,10 +18,12 @@ from . import options, status
 from .facts import fact_rows, read_facts
 from .refusal import error_as_dict, option_for, say_error
 from .terminal import say, say_json, say_rows
-from .visit import Outcome, visit
+from .visit import Outcome, Place, visit
 
-# The server may have the protocol the other way, on another port.
+# The server may have the protocol the other way, on another port; on this one, if it is not the
+# usual port for this way: it spoke in clear, or was silent where TLS comes first.
 _NOT_THAT_WAY = ("connect-refused", "connect-timed-out", "starttls-not-offered")
+_OTHER_WAY_HERE = {False: ("plaintext-port", "not-tls"), True: ("time-limit",)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -147,10 +149,17 @@ def _say_next(outcome: Outcome) -> None:
         say(f"As an option of this command: {option}.", "  ")
     if isinstance(outcome.error, CertificateRejected) and outcome.chain:
         say(f"To see the certificate: securemail pin {outcome.place.arguments}", "  ")
-    other = outcome.place.otherwise()
-    if other is not None and outcome.error.code in _NOT_THAT_WAY:
+    if (other := _other_way(outcome.place, outcome.error.code)) is not None:
         how = "with STARTTLS" if other.starttls else "with TLS from the first byte"
         say(f"To try it {how}: securemail check {other.arguments}", "  ")
+
+
+def _other_way(place: Place, code: str) -> Place | None:
+    if code in _NOT_THAT_WAY:
+        return place.otherwise()
+    if code in _OTHER_WAY_HERE[place.starttls]:
+        return place.otherwise() or place.other_way_here()
+    return None
 
 
 def _say_total(outcomes: list[Outcome], result: int) -> None:

@@ -23,10 +23,11 @@ _OPTIONS = {
     "weak-dh": "--legacy-ciphers REASON",
     # Neither "unknown-server" nor "key-changed": their hints name another command.
 }
+_MOST_PAGES = 3  # to be read: the first ones are the deepest trouble
 
 
 def say_error(error: SecureMailError, margin: str = "  ", *, advise: bool = True) -> None:
-    """The facts, whether a password was sent, and what to do."""
+    """The facts, whether a password was sent, what to do, and where more is said about it."""
     if isinstance(error, CertificateRejected) and error.reasons:
         say("The server's certificate", margin)
         for reason in error.reasons:
@@ -38,6 +39,13 @@ def say_error(error: SecureMailError, margin: str = "  ", *, advise: bool = True
     if error.hint and advise:
         say()
         say(f"What to do: {error.hint}", margin)
+    say(f"More: securemail explain {', '.join(_codes(error)[:_MOST_PAGES])}", margin)
+
+
+def _codes(error: SecureMailError) -> list[str]:
+    """Of all that is wrong; what the error itself goes by first."""
+    reasons = [reason.code for reason in error.reasons if isinstance(reason, Reason)]
+    return list(dict.fromkeys([error.code, *reasons]))
 
 
 def option_for(error: SecureMailError) -> str:
@@ -57,6 +65,7 @@ def error_as_dict(error: SecureMailError) -> dict[str, Any]:
         "code": error.code,
         "message": error.message,
         "hint": error.hint,
+        "more": error.more,
         "host": error.host,
         "port": error.port,
         "credentials_sent": error.credentials_sent,

@@ -103,6 +103,12 @@ class Place(Value, kw_only=True):
         port = PROTOCOLS[self.protocol].way(starttls).port
         return Place(protocol=self.protocol, host=self.host, port=port, starttls=starttls)
 
+    def other_way_here(self) -> Place:
+        """The other way on the same port, which is not a usual one."""
+        return Place(
+            protocol=self.protocol, host=self.host, port=self.port, starttls=not self.starttls
+        )
+
     def __str__(self) -> str:
         return f"{self.way.name} on {self.address}"
 

@@ -107,7 +107,7 @@ class PoliteIMAP(Polite):
         """Answers one command; False after the last one."""
 
         def say(text: str) -> None:
-            conversation.send(text.encode() + b"\r\n")
+            conversation.send(text.encode(errors="surrogateescape") + b"\r\n")
 
         match command:
             case "CAPABILITY":
@@ -175,7 +175,7 @@ class PolitePOP3(Polite):
         """Answers one command; False after the last one."""
 
         def say(text: str) -> None:
-            conversation.send(text.encode() + b"\r\n")
+            conversation.send(text.encode(errors="surrogateescape") + b"\r\n")
 
         match command:
             case "CAPA":
@@ -234,7 +234,7 @@ class PoliteSMTP(Polite):
         """Answers one command; False after the last one."""
 
         def say(text: str) -> None:
-            conversation.send(text.encode() + b"\r\n")
+            conversation.send(text.encode(errors="surrogateescape") + b"\r\n")
 
         match command:
             case "EHLO":
