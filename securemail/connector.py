@@ -79,7 +79,7 @@ def _failed(connector: Connector, error: Exception, endpoint: Endpoint) -> Conne
     """Of the kind that `dial` would raise for the same error."""
     kind, number, said = ConnectFailed, None, str(error)
     if isinstance(error, OSError):
-        kind, number, said = ConnectFailed.like(error), error.errno, error.strerror or said
+        kind, number, said = _kind(error), error.errno, error.strerror or said
     words = ": ".join(filter(None, (type(error).__name__, printable(said))))
     return kind(
         f"the connector {_name(connector)} could not connect ({words}).",
@@ -87,6 +87,14 @@ def _failed(connector: Connector, error: Exception, endpoint: Endpoint) -> Conne
         hint="Check that the proxy or tunnel is up, and that it lets you through to this port.",
         **endpoint.details(),
     )
+
+
+def _kind(error: OSError) -> type[ConnectFailed]:
+    """By its class; else by its number, which OpenSSL's errors have of another kind."""
+    kind = ConnectFailed.like(error)
+    if kind is ConnectFailed and error.errno and not isinstance(error, ssl.SSLError):
+        kind = ConnectFailed.like(OSError(error.errno, ""))
+    return kind
 
 
 def _usable(found: object, connector: Connector, endpoint: Endpoint) -> socket.socket:

@@ -467,6 +467,10 @@ class ProxyError(Exception):
     """As python-socks has it: no OSError."""
 
 
+class ProxyConnectionError(OSError):
+    """Likewise."""
+
+
 FAILURES: dict[str, tuple[Exception, type[Exception], str]] = {
     "refused": (
         ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"),
@@ -479,6 +483,12 @@ FAILURES: dict[str, tuple[Exception, type[Exception], str]] = {
     "name": (socket.gaierror(socket.EAI_NONAME, "unknown"), socket.gaierror, "name-not-found"),
     "OSError": (OSError(errno.ENETUNREACH, "no way"), OSError, "connect"),
     "OSError in words": (OSError("the bastion is asleep"), OSError, "connect"),
+    "refused, in another's class": (
+        ProxyConnectionError(errno.ECONNREFUSED, "no proxy"),
+        ConnectionRefusedError,
+        "connect-refused",
+    ),
+    "its own TLS": (ssl.SSLError(1, "no TLS to the proxy"), OSError, "connect"),
     "proxy": (ProxyError("Host unreachable"), OSError, "connect"),
     "mistake": (TypeError("unexpected keyword"), OSError, "connect"),
     "without words": (EOFError(), OSError, "connect"),
