@@ -12,13 +12,14 @@ from typing import Any, ClassVar
 
 from .channel import Plaintext, Verified, require_verified
 from .connecting import Deadline, Endpoint, dial, secure
+from .connector import Connector, dial_by, require_connector
 from .errors import LimitExceeded, PolicyError, TimeLimitExceeded, say_seconds
 from .guard import Guarded
 from .hosts import Host
 from .modes import CLEAR, TLS, Mode, require_port, unheard
 from .policy import AuthPolicy, Limits, TLSPolicy
 from .policy_file import ServerSettings, settings_for
-from .report import ConnectionReport
+from .report import BY_CONNECTOR, ConnectionReport
 from .tls.context import PolicyContext
 from .tls.gate import GatedSocket
 from .tls.verify import channel_of
@@ -124,6 +125,7 @@ class Connection(Guarded):
         *,
         context: ssl.SSLContext | None = None,
         plaintext: str | None = None,
+        connector: Connector | None = None,
     ) -> None:
         """Check and keep the arguments; nothing is connected yet."""
         if policy is not None and not isinstance(policy, TLSPolicy):
@@ -137,6 +139,8 @@ class Connection(Guarded):
         if plaintext is not None and not str(plaintext).strip():
             raise PolicyError("plaintext= needs a reason in words.", code="plaintext")
         self._own_plaintext = plaintext
+        require_connector(connector)
+        self._connector = connector
 
     def _checked(self, context: ssl.SSLContext | None) -> ssl.SSLContext | None:
         """A context of the caller's own, which a policy beside it would contradict."""
@@ -204,7 +208,10 @@ class Connection(Guarded):
         """A socket to where `_begin` said; verified, where TLS is spoken from the first byte."""
         assert self._endpoint is not None
         deadline = Deadline(self._limits.connect)
-        sock = dial(self._endpoint, deadline, source_address)
+        if self._connector is None:
+            sock = dial(self._endpoint, deadline, source_address)
+        else:
+            sock = dial_by(self._connector, self._endpoint, deadline, source_address)
         if self._MODE is TLS:
             sock = secure(sock, self._tls_context(), self._endpoint, deadline)
         try:
@@ -218,7 +225,7 @@ class Connection(Guarded):
         """What `sock` is, and its limits; with the verdict made, its warnings."""
         assert self._endpoint is not None
         sock.settimeout(self._limits.read)
-        self._address = _address_of(sock)
+        self._address = self._say_address(sock)
         self._channel = channel_of(sock, self._endpoint.name)
         if isinstance(sock, ssl.SSLSocket):
             require_verified(self._channel, sock)
@@ -226,6 +233,14 @@ class Connection(Guarded):
             sock.tell()
         if isinstance(self._channel, Verified) or not self._MODE.is_private:
             _log(self.report)
+
+    def _say_address(self, sock: Any) -> str:
+        """Where TCP goes. By a connector: not to the server."""
+        if self._connector is None:
+            return _address_of(sock)
+        # Not its own method: some proxies' sockets answer for the server.
+        peer = _said(socket.socket.getpeername(sock))
+        return BY_CONNECTOR + (peer or "an unnamed socket of this computer")
 
     @property
     def report(self) -> ConnectionReport:
@@ -235,7 +250,7 @@ class Connection(Guarded):
         channel = self._current_channel()
         tls = channel.report if isinstance(channel, Verified) else None
         if not self._address and self.sock is not None:
-            self._address = _address_of(self.sock)
+            self._address = self._say_address(self.sock)
         return ConnectionReport(
             protocol=self._endpoint.protocol,
             host=self._endpoint.host.address,
@@ -271,8 +286,11 @@ def _port_number(port: object) -> int:
 
 
 def _address_of(sock: socket.socket) -> str:
-    peer = sock.getpeername()
-    return str(peer if isinstance(peer, (str, bytes)) else peer[0])
+    return _said(sock.getpeername())
+
+
+def _said(address: Any) -> str:
+    return str(address if isinstance(address, (str, bytes)) else address[0])
 
 
 def _log(report: ConnectionReport) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .connection import DEFAULT
+from .connector import Connector
 from .policy import AuthPolicy, Limits, TLSPolicy
 
 Method = Callable[..., Any]
@@ -32,6 +33,7 @@ def pop3_ssl(init: Method) -> Method:
         auth: AuthPolicy | None = None,
         limits: Limits | None = None,
         server_hostname: str | None = None,
+        connector: Connector | None = None,
     ) -> None:
         init(
             self,
@@ -43,6 +45,7 @@ def pop3_ssl(init: Method) -> Method:
             auth=auth,
             limits=limits,
             server_hostname=server_hostname,
+            connector=connector,
         )
 
     return _named(__init__, init)
@@ -62,6 +65,7 @@ def imap4_ssl(init: Method) -> Method:
         auth: AuthPolicy | None = None,
         limits: Limits | None = None,
         server_hostname: str | None = None,
+        connector: Connector | None = None,
     ) -> None:
         init(
             self,
@@ -73,6 +77,7 @@ def imap4_ssl(init: Method) -> Method:
             auth=auth,
             limits=limits,
             server_hostname=server_hostname,
+            connector=connector,
         )
 
     return _named(__init__, init)
@@ -94,6 +99,7 @@ def smtp_ssl(init: Method) -> Method:
         auth: AuthPolicy | None = None,
         limits: Limits | None = None,
         server_hostname: str | None = None,
+        connector: Connector | None = None,
     ) -> None:
         init(
             self,
@@ -107,6 +113,7 @@ def smtp_ssl(init: Method) -> Method:
             auth=auth,
             limits=limits,
             server_hostname=server_hostname,
+            connector=connector,
         )
 
     return _named(__init__, init)

@@ -117,8 +117,13 @@ class AuthReport(Value, kw_only=True):
         return f"{who}by {self.mechanism}, {binding}{clear}"
 
 
+BY_CONNECTOR = "by the connector, to "  # how an address begins that is a proxy's or tunnel's
+
+
 class ConnectionReport(Value, kw_only=True):
-    """One connection: where, over what, and who signed in. `print(report)` is for people."""
+    """One connection: where, over what, and who signed in. `print(report)` is for people.
+
+    `address` is where TCP went; "by the connector, to ..." where that is a proxy or a tunnel."""
 
     protocol: str
     host: str
@@ -151,7 +156,8 @@ class ConnectionReport(Value, kw_only=True):
 
     def lines(self) -> list[tuple[str, str]]:
         """Label and text, for a person."""
-        rows = [("server", f"{self._where} ({self.protocol}), at {self.address}")]
+        at = "" if self.address.startswith(BY_CONNECTOR) else "at "
+        rows = [("server", f"{self._where} ({self.protocol}), {at}{self.address}")]
         rows += self.tls.lines() if self.tls else [("TLS", "none: everything travels in clear")]
         rows.append(("sign-in", str(self.auth) if self.auth else "none so far"))
         if self.plaintext:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from .channel import Channel, Excepted, Plaintext, Verified, require_verified
+from .connector import Connector
 from .errors import CredentialsRefused, PlaintextWarning, warn
 from .policy import AuthPolicy, TLSPolicy
 from .sasl.choose import APOP, IN_CLEAR, Line, Offer
@@ -27,6 +28,7 @@ class Travel(Trouble):
     _DIALECT: ClassVar[Dialect]
 
     sock: Any = None
+    _connector: Connector | None = None  # what opens the socket, where that is the caller's
     _auth: AuthPolicy = AuthPolicy()
     _channel: Channel = Plaintext("there is no connection")
     _excepted: Excepted | None = None  # while a sign-in goes in clear, as the policy allows
@@ -146,7 +148,10 @@ class Travel(Trouble):
         return self._excepted or self._channel
 
     def _is_local(self) -> bool:
-        """Whether the other end is this computer (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3)."""
+        """Whether the other end is this computer (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3). By a
+        connector the address is a proxy's, or a tunnel's, and says nothing of the server."""
+        if self._connector is not None:
+            return False
         try:
             peer = self.sock.getpeername()
         except OSError:

@@ -52,6 +52,7 @@ DISTURBING = ("SSL_CERT_DIR", "SSL_CERT_FILE", "SSLKEYLOGFILE", "SECUREMAIL_POLI
 class World:
     folder: Path
     environment: dict[str, str]  # what programs get in addition, to live in the same world
+    ports: dict[str, int]  # where names lead in this process; see `docs_redirect`
 
 
 # Whose certificate the system's store does not vouch for, and what documents do about it.
@@ -144,4 +145,4 @@ def documents_world(folder: Path) -> Iterator[World]:
         # As for a reader: our warnings are printed. In tests they would be errors.
         stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("default", category=UserWarning)
-        yield World(home, environment)
+        yield World(home, environment, started.ports)

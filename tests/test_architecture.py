@@ -39,6 +39,7 @@ LAYERS: dict[str, float] = {
     "policy_file": 3.5,  # what SECUREMAIL_POLICY names
     "wire": 4.0,
     "connecting": 4.05,  # opens sockets
+    "connector": 4.08,  # opens them in the caller's own way
     "trouble": 4.1,  # what failed, as errors of ours
     "travel": 4.15,  # what a sign-in may travel over
     "declining": 4.18,  # what to say of a sign-in that failed

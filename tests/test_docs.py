@@ -15,6 +15,7 @@ from docs_examples import (
     unknown_kinds,
 )
 from docs_oauth import TOKEN
+from docs_tunnels import ways_there
 from docs_world import PASSWORD, USER, documents_world
 from securemail import PlaintextWarning
 
@@ -30,7 +31,7 @@ def test_the_code_blocks_run(path: Path, tmp_path: Path) -> None:
 
 
 def run_document(path: Path, folder: Path) -> None:
-    with documents_world(folder) as world:
+    with documents_world(folder) as world, ways_there(path, world):
         document = parse(path, world.environment)
         document.namespace.update(
             user=USER,

@@ -608,6 +608,20 @@ def test_a_literal_is_not_begun_by_an_argument(pki: PKI, policy: TLSPolicy) -> N
     assert server.wait()[0].received_tls.count(b"{12+}") == 1
 
 
+@pytest.mark.usefixtures("far_away")
+def test_a_message_that_was_refused_goes_with_no_later_command() -> None:
+    """The standard module keeps it for the next command that is sent, whichever that is."""
+    with in_clear(FAMILIES[1], state="AUTH") as (client, server):
+        with pytest.raises(PolicyError, match="mail in clear"):
+            client.append("INBOX", None, None, MARK.encode())
+        assert client.noop()[0] == "OK"
+    assert leaks(server.wait()[0].everything, MARK) == []
+    with in_clear(FAMILIES[1], state="AUTH", plaintext="a lonely wire") as (client, server):
+        with pytest.warns(PlaintextWarning), contextlib.suppress(imaplib.IMAP4.error):
+            client.append("INBOX", None, None, MARK.encode())  # the control
+    assert leaks(server.wait()[0].everything, MARK) != []
+
+
 # --- the document ---------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ import ssl
 import sys
 from typing import Any
 
+from ..connector import Connector
 from ..modes import CLEAR, STARTTLS, TLS
 from ..policy import AuthPolicy, Limits, TLSPolicy
 from .lines import STANDARD
@@ -33,8 +34,9 @@ class IMAP4(IMAP4SignIn, imaplib.IMAP4):
     The standard arguments, and: `policy` (a `TLSPolicy`; none given means the one that
     `SECUREMAIL_POLICY` names, else `TLSPolicy()`), `auth` (an `AuthPolicy`), `limits` (`Limits`;
     `timeout`, in seconds, sets both of them), `server_hostname` (the name that the certificate
-    must be for, where it is not `host`), and `plaintext` (a reason, which also lets a server sign
-    you in by PREAUTH).
+    must be for, where it is not `host`), `plaintext` (a reason, which also lets a server sign you
+    in by PREAUTH), and `connector` (a function of host, port and seconds that returns a connected
+    socket, for proxies and tunnels).
 
     Raises `ConnectFailed`, `TimeLimitExceeded`, `LimitExceeded`, `ProtocolViolation`,
     `UpgradeRefused` (PREAUTH), and `PolicyError` before anything is connected.
@@ -56,8 +58,11 @@ class IMAP4(IMAP4SignIn, imaplib.IMAP4):
         limits: Limits | None = None,
         server_hostname: str | None = None,
         plaintext: str | None = None,
+        connector: Connector | None = None,
     ) -> None:
-        self._settle(policy, auth, limits, timeout, server_hostname, plaintext=plaintext)
+        self._settle(
+            policy, auth, limits, timeout, server_hostname, plaintext=plaintext, connector=connector
+        )
         self._start(host, port, timeout)
 
     def _start(self, host: str, port: int, timeout: float | None) -> None:
@@ -123,8 +128,8 @@ class IMAP4(IMAP4SignIn, imaplib.IMAP4):
 class IMAP4_SSL(IMAP4, imaplib.IMAP4_SSL):
     """An `imaplib.IMAP4_SSL` whose server is verified before anything is said.
 
-    The standard arguments, and: `policy`, `auth`, `limits` and `server_hostname` as `IMAP4` has
-    them. An `ssl_context` of your own must verify, and excludes `policy`.
+    The standard arguments, and: `policy`, `auth`, `limits`, `server_hostname` and `connector` as
+    `IMAP4` has them. An `ssl_context` of your own must verify, and excludes `policy`.
 
     Raises `ConnectFailed`, `TLSError`, `CertificateRejected`, `PinMismatch`, `TimeLimitExceeded`,
     `ProtocolViolation`, and `PolicyError` before anything is connected.
@@ -144,8 +149,11 @@ class IMAP4_SSL(IMAP4, imaplib.IMAP4_SSL):
         auth: AuthPolicy | None = None,
         limits: Limits | None = None,
         server_hostname: str | None = None,
+        connector: Connector | None = None,
     ) -> None:
-        self._settle(policy, auth, limits, timeout, server_hostname, context=ssl_context)
+        self._settle(
+            policy, auth, limits, timeout, server_hostname, context=ssl_context, connector=connector
+        )
         self._start(host, port, timeout)
 
     if sys.version_info < (3, 12):
@@ -180,6 +188,9 @@ class IMAP4_STARTTLS(IMAP4):
         auth: AuthPolicy | None = None,
         limits: Limits | None = None,
         server_hostname: str | None = None,
+        connector: Connector | None = None,
     ) -> None:
-        self._settle(policy, auth, limits, timeout, server_hostname, context=ssl_context)
+        self._settle(
+            policy, auth, limits, timeout, server_hostname, context=ssl_context, connector=connector
+        )
         self._start(host, port, timeout)

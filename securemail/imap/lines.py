@@ -71,6 +71,13 @@ class IMAP4Lines(Upgrading):
     def _command(self, name: str, *args: Any) -> bytes:
         hidden = Secret((name, *args))
         del args
+        try:
+            return self._commanded(name, hidden)
+        except BaseException:
+            self.literal = None  # of a message that is not sent: the next command would send it
+            raise
+
+    def _commanded(self, name: str, hidden: Secret) -> bytes:
         self._raise_ended()
         self._refuse_preauth()
         word = first_word(name)

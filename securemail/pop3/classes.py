@@ -11,6 +11,7 @@ import ssl
 import sys
 
 from ..connection import DEFAULT
+from ..connector import Connector
 from ..errors import SecureMailError
 from ..modes import CLEAR, STARTTLS, TLS
 from ..policy import AuthPolicy, Limits, TLSPolicy
@@ -29,7 +30,8 @@ class POP3(POP3SignIn, poplib.POP3):
     The standard arguments, and: `policy` (a `TLSPolicy`; none given means the one that
     `SECUREMAIL_POLICY` names, else `TLSPolicy()`), `auth` (an `AuthPolicy`), `limits` (`Limits`;
     `timeout`, in seconds, sets both of them), `server_hostname` (the name that the certificate
-    must be for, where it is not `host`), and `plaintext` (a reason).
+    must be for, where it is not `host`), `plaintext` (a reason), and `connector` (a function of
+    host, port and seconds that returns a connected socket, for proxies and tunnels).
 
     Raises `ConnectFailed`, `TimeLimitExceeded`, `LimitExceeded`, `ProtocolViolation`, and
     `PolicyError` before anything is connected.
@@ -51,8 +53,11 @@ class POP3(POP3SignIn, poplib.POP3):
         limits: Limits | None = None,
         server_hostname: str | None = None,
         plaintext: str | None = None,
+        connector: Connector | None = None,
     ) -> None:
-        self._settle(policy, auth, limits, timeout, server_hostname, plaintext=plaintext)
+        self._settle(
+            policy, auth, limits, timeout, server_hostname, plaintext=plaintext, connector=connector
+        )
         self._start(host, port, timeout)
 
     def _start(self, host: str, port: int, timeout: float | None) -> None:
@@ -120,8 +125,8 @@ class POP3(POP3SignIn, poplib.POP3):
 class POP3_SSL(POP3, poplib.POP3_SSL):
     """A `poplib.POP3_SSL` whose server is verified before anything is said.
 
-    The standard arguments, and: `policy`, `auth`, `limits` and `server_hostname` as `POP3` has
-    them. A `context` of your own must verify, and excludes `policy`.
+    The standard arguments, and: `policy`, `auth`, `limits`, `server_hostname` and `connector` as
+    `POP3` has them. A `context` of your own must verify, and excludes `policy`.
 
     Raises `ConnectFailed`, `TLSError`, `CertificateRejected`, `PinMismatch`, `TimeLimitExceeded`,
     `ProtocolViolation`, and `PolicyError` before anything is connected.
@@ -141,8 +146,11 @@ class POP3_SSL(POP3, poplib.POP3_SSL):
         auth: AuthPolicy | None = None,
         limits: Limits | None = None,
         server_hostname: str | None = None,
+        connector: Connector | None = None,
     ) -> None:
-        self._settle(policy, auth, limits, timeout, server_hostname, context=context)
+        self._settle(
+            policy, auth, limits, timeout, server_hostname, context=context, connector=connector
+        )
         self._start(host, port, timeout)
 
     if sys.version_info < (3, 12):
@@ -174,6 +182,9 @@ class POP3_STARTTLS(POP3):
         auth: AuthPolicy | None = None,
         limits: Limits | None = None,
         server_hostname: str | None = None,
+        connector: Connector | None = None,
     ) -> None:
-        self._settle(policy, auth, limits, timeout, server_hostname, context=context)
+        self._settle(
+            policy, auth, limits, timeout, server_hostname, context=context, connector=connector
+        )
         self._start(host, port, timeout)

@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 from ..connection import DEFAULT
+from ..connector import Connector
 from ..modes import CLEAR, STARTTLS, TLS
 from ..policy import AuthPolicy, Limits, TLSPolicy
 from .lines import STANDARD
@@ -31,7 +32,8 @@ class SMTP(SMTPSignIn, smtplib.SMTP):
     The standard arguments, and: `policy` (a `TLSPolicy`; none given means the one that
     `SECUREMAIL_POLICY` names, else `TLSPolicy()`), `auth` (an `AuthPolicy`), `limits` (`Limits`;
     `timeout`, in seconds, sets both of them), `server_hostname` (the name that the certificate
-    must be for, where it is not `host`), and `plaintext` (a reason).
+    must be for, where it is not `host`), `plaintext` (a reason), and `connector` (a function of
+    host, port and seconds that returns a connected socket, for proxies and tunnels).
     With no `local_hostname` the EHLO name is this end's address (RFC 5321, 4.1.3): no look-up.
 
     Raises `ConnectFailed`, `TimeLimitExceeded`, `LimitExceeded`, `ProtocolViolation`, and
@@ -56,8 +58,11 @@ class SMTP(SMTPSignIn, smtplib.SMTP):
         limits: Limits | None = None,
         server_hostname: str | None = None,
         plaintext: str | None = None,
+        connector: Connector | None = None,
     ) -> None:
-        self._settle(policy, auth, limits, timeout, server_hostname, plaintext=plaintext)
+        self._settle(
+            policy, auth, limits, timeout, server_hostname, plaintext=plaintext, connector=connector
+        )
         self._start(host, port, local_hostname, timeout, source_address)
 
     def _start(
@@ -152,8 +157,8 @@ class SMTP(SMTPSignIn, smtplib.SMTP):
 class SMTP_SSL(SMTP, smtplib.SMTP_SSL):
     """An `smtplib.SMTP_SSL` whose server is verified before anything is said.
 
-    The standard arguments, and: `policy`, `auth`, `limits` and `server_hostname` as `SMTP` has
-    them. A `context` of your own must verify, and excludes `policy`.
+    The standard arguments, and: `policy`, `auth`, `limits`, `server_hostname` and `connector` as
+    `SMTP` has them. A `context` of your own must verify, and excludes `policy`.
 
     Raises `ConnectFailed`, `TLSError`, `CertificateRejected`, `PinMismatch`, `TimeLimitExceeded`,
     `ProtocolViolation`, and `PolicyError` before anything is connected.
@@ -176,8 +181,11 @@ class SMTP_SSL(SMTP, smtplib.SMTP_SSL):
         auth: AuthPolicy | None = None,
         limits: Limits | None = None,
         server_hostname: str | None = None,
+        connector: Connector | None = None,
     ) -> None:
-        self._settle(policy, auth, limits, timeout, server_hostname, context=context)
+        self._settle(
+            policy, auth, limits, timeout, server_hostname, context=context, connector=connector
+        )
         self.context = self._tls_context()
         self._start(host, port, local_hostname, timeout, source_address)
 
@@ -213,8 +221,11 @@ class SMTP_STARTTLS(SMTP):
         auth: AuthPolicy | None = None,
         limits: Limits | None = None,
         server_hostname: str | None = None,
+        connector: Connector | None = None,
     ) -> None:
-        self._settle(policy, auth, limits, timeout, server_hostname, context=context)
+        self._settle(
+            policy, auth, limits, timeout, server_hostname, context=context, connector=connector
+        )
         self._start(host, port, local_hostname, timeout, source_address)
 
 

@@ -13,7 +13,8 @@ from typing import Any
 from ..channel import Plaintext
 from ..connecting import Endpoint
 from ..connection import DEFAULT
-from ..errors import ConnectFailed
+from ..connector import Connector
+from ..errors import ConnectFailed, PolicyError
 from ..hosts import Host
 from ..policy import AuthPolicy, Limits, TLSPolicy
 from .classes import SMTP
@@ -40,6 +41,7 @@ class LMTP(SMTP, smtplib.LMTP):
         limits: Limits | None = None,
         server_hostname: str | None = None,
         plaintext: str | None = None,
+        connector: Connector | None = None,
     ) -> None:
         super().__init__(
             host,
@@ -52,6 +54,7 @@ class LMTP(SMTP, smtplib.LMTP):
             limits=limits,
             server_hostname=server_hostname,
             plaintext=plaintext,
+            connector=connector,
         )
 
     def _begin(self, host: str, port: int) -> None:
@@ -71,6 +74,7 @@ class LMTP(SMTP, smtplib.LMTP):
         if not host.startswith("/"):
             return super()._get_socket(host, port, timeout)
         assert self._endpoint is not None
+        self._require_no_connector()
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.settimeout(self._limits.connect)
@@ -86,3 +90,11 @@ class LMTP(SMTP, smtplib.LMTP):
             ) from error
         self._channel = Plaintext("a unix socket is not encrypted")
         return sock
+
+    def _require_no_connector(self) -> None:
+        if self._connector is not None:
+            raise PolicyError(
+                "a socket file is on this computer, and connector= leads to another.",
+                code="connector",
+                hint="Leave the connector out, or give a host.",
+            )

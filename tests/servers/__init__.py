@@ -11,6 +11,8 @@
 `exchanges`         the client's side of SASL mechanisms, by others
 `places`            where one can sign in, as clients of the standard library do
 `aiosmtpd_server`   a submission server inside the test process, for where Postfix is not
+`socks`             a SOCKS 5 proxy, which looks names up in a table
+`ssh`               a private OpenSSH server, and an `ssh` that finds it
 `recording`         a server that plays a script, however rude, and keeps every byte it was sent
 `scripts`           the scripts for it: polite servers that accept any password, and rude ones
 `rude`              more of them: polite up to a point, and then something else

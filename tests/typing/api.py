@@ -3,6 +3,7 @@
 import imaplib
 import poplib
 import smtplib
+import socket
 import ssl
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -162,6 +163,22 @@ with IMAP4_STARTTLS("imap.example.org") as upgraded, POP3_STARTTLS("pop3.example
     upgraded_imap: imaplib.IMAP4 = upgraded
     standard_pop3: poplib.POP3 = pop3
 relay = SMTP("relay.example.org", plaintext="why", limits=Limits(read=None))
+
+
+def by_proxy(host: str, port: int, timeout: float | None) -> socket.socket:
+    return socket.create_connection((host, port), timeout)
+
+
+POP3("pop3.example.org", connector=by_proxy)
+POP3_SSL("pop3.example.org", connector=by_proxy)
+POP3_STARTTLS("pop3.example.org", connector=by_proxy)
+IMAP4("imap.example.org", connector=by_proxy)
+IMAP4_SSL("imap.example.org", connector=by_proxy)
+IMAP4_STARTTLS("imap.example.org", connector=by_proxy)
+SMTP("smtp.example.org", connector=lambda host, port, timeout: by_proxy(host, port, timeout))
+SMTP_SSL("smtp.example.org", connector=by_proxy)
+SMTP_STARTTLS("smtp.example.org", connector=by_proxy)
+smtp_module.LMTP("lmtp.example.org", connector=by_proxy)
 relay.starttls()
 plain_imap = IMAP4("imap.example.org", 143, 10.0, policy=policy)
 plain_imap.starttls()
