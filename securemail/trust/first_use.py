@@ -168,6 +168,7 @@ class FirstUseTrust(Store):
             leaf = Certificate(peer.presented[0])
             pin, wrong = str(Pin.of_key(leaf.der)), leaf_facts(leaf.der, datetime.now(UTC))
         except PolicyError as error:
+            # As a refusal: asyncio knows no other errors of a handshake, and would wait on.
             raise CertificateRejected(error.message, code=error.code, hint=error.hint) from error
         by = next((one for one in held if one.pin == pin), None)
         if by is None and held:
