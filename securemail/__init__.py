@@ -33,6 +33,7 @@ _HOME = {
     "CertifiTrust": "trust.system",
     "CATrust": "trust.ca",
     "ExactCertificate": "trust.exact",
+    "NativeTrust": "trust.native",
     "Waive": "trust.waive",
     "TrustStore": "trust.base",
     "Peer": "trust.base",
@@ -198,6 +199,7 @@ if TYPE_CHECKING:  # the same names, for type checkers
     )
     from .trust.ca import CATrust as CATrust
     from .trust.exact import ExactCertificate as ExactCertificate
+    from .trust.native import NativeTrust as NativeTrust
     from .trust.system import (
         CertifiTrust as CertifiTrust,
     )

@@ -24,6 +24,7 @@ from securemail import (
     CertifiTrust,
     ClientCertificate,
     ExactCertificate,
+    NativeTrust,
     Pin,
     PolicyError,
     SystemTrust,
@@ -94,6 +95,7 @@ GOOD: dict[str, tuple[str, Callable[[Path], TLSPolicy]]] = {
     "nothing": ("", lambda _: TLSPolicy()),
     "system": ('trust = "system"', lambda _: TLSPolicy(trust=SystemTrust())),
     "certifi": ('trust = "certifi"', lambda _: TLSPolicy(trust=CertifiTrust())),
+    "native": ('trust = "native"', lambda _: TLSPolicy(trust=NativeTrust())),
     "ca": (
         'trust = { ca = "corp.pem" }',
         lambda folder: TLSPolicy(trust=CATrust(str(folder / "corp.pem"))),
@@ -334,7 +336,7 @@ PERMITTED = (
     "trust, pins, minimum_version, strict_x509, legacy_ciphers, channel_binding, "
     "client_certificate, auth"
 )
-STORES = '"system" or "certifi"'
+STORES = 'one of "system", "certifi", "native"'
 FILE_BY_CONTENT = (
     ' A file is named by what it holds: trust = { ca = "corp.pem" } or '
     '{ certificate = "server.pem" }.'
@@ -554,6 +556,10 @@ BAD_ENTRIES: dict[str, tuple[str, str]] = {
     "a CA that is acknowledged": (
         'trust = { ca = "corp.pem", acknowledge = "x" }',
         "trust.acknowledge: this goes with certificate or pin, not with ca.",
+    ),
+    "the system's own verdict that is joined": (
+        'trust = [{ ca = "corp.pem" }, "native"]',
+        'trust (item 2): "native" stands alone. To join, write "system".',
     ),
     "a certificate that is joined": (
         'trust = ["system", { certificate = "server.pem" }]',

@@ -18,6 +18,7 @@ from ..tls.binding import WANTED
 from ..trust.base import TrustStore
 from ..trust.ca import CATrust
 from ..trust.exact import ExactCertificate
+from ..trust.native import NativeTrust
 from ..trust.system import CertifiTrust, SystemTrust
 from ..trust.waive import Waive, Waiver
 from ..values import Value
@@ -165,6 +166,8 @@ def _trust(value: object, at: Location) -> Maker:
     makers = []
     for number, one in enumerate(value, 1):
         makers.append(_store(one, at.item(number)))
+        if one == "native":
+            raise at.item(number).error('"native" stands alone.', 'To join, write "system".')
         if isinstance(one, dict) and "ca" not in one:
             raise at.item(number).error(
                 "only stores of certificate authorities can be joined.",
@@ -248,5 +251,9 @@ _STORE: dict[str, Reader] = {
 }
 _CLIENT: dict[str, Reader] = {"certificate": _path, "key": _path}  # as ClientCertificate has them
 _WAIVE_EXPIRY: dict[str, Reader] = {"reason": reason, "until": day}
-_STORES: dict[str, Maker] = {"system": SystemTrust, "certifi": CertifiTrust}
-_NAMES = " or ".join(f'"{name}"' for name in _STORES)
+_STORES: dict[str, Maker] = {
+    "system": SystemTrust,
+    "certifi": CertifiTrust,
+    "native": NativeTrust,
+}
+_NAMES = "one of " + ", ".join(f'"{name}"' for name in _STORES)

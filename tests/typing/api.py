@@ -33,6 +33,7 @@ from securemail import (
     External,
     Limits,
     Mechanism,
+    NativeTrust,
     Password,
     Peer,
     Pin,
@@ -79,6 +80,7 @@ class Mine:
 
 store: TrustStore = Mine()
 also: TLSPolicy = TLSPolicy(trust=store)
+native: TrustStore = NativeTrust()
 
 with IMAP4_SSL("imap.example.org", policy=policy, limits=Limits(connect=5, read=10)) as imap:
     standard_imap: imaplib.IMAP4_SSL = imap
