@@ -34,6 +34,7 @@ _HOME = {
     "CATrust": "trust.ca",
     "ExactCertificate": "trust.exact",
     "FirstUseTrust": "trust.first_use",
+    "NativeTrust": "trust.native",
     "Waive": "trust.waive",
     "TrustStore": "trust.base",
     "Peer": "trust.base",
@@ -200,6 +201,7 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from .trust.ca import CATrust as CATrust
     from .trust.exact import ExactCertificate as ExactCertificate
     from .trust.first_use import FirstUseTrust as FirstUseTrust
+    from .trust.native import NativeTrust as NativeTrust
     from .trust.system import (
         CertifiTrust as CertifiTrust,
     )

@@ -42,7 +42,7 @@ class TLSPolicy(Value, kw_only=True):
 
     - `minimum_version`: `"1.2"` or `"1.3"` (or `ssl.TLSVersion`); a stricter system setting stays.
     - `trust`: a trust store: `SystemTrust()`, `CertifiTrust()`, `CATrust(…)`, these joined with
-      `|`, `ExactCertificate(…)`, `FirstUseTrust(…)`, or one of your own.
+      `|`, `ExactCertificate(…)`, `FirstUseTrust(…)`, `NativeTrust()`, or one of your own.
     - `pins`: a `Pin` or several; one must fit in the verified chain, beside what `trust` asks.
     - `strict_x509`: RFC 5280 to the letter, as Python 3.13 does; False for old private CAs.
     - `legacy_ciphers`: a reason in words; adds suites without forward secrecy, and warns.

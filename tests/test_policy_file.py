@@ -26,6 +26,7 @@ from securemail import (
     ClientCertificate,
     ExactCertificate,
     FirstUseTrust,
+    NativeTrust,
     Pin,
     PolicyError,
     SystemTrust,
@@ -104,6 +105,7 @@ GOOD: dict[str, tuple[str, Callable[[Path], TLSPolicy]]] = {
     "nothing": ("", lambda _: TLSPolicy()),
     "system": ('trust = "system"', lambda _: TLSPolicy(trust=SystemTrust())),
     "certifi": ('trust = "certifi"', lambda _: TLSPolicy(trust=CertifiTrust())),
+    "native": ('trust = "native"', lambda _: TLSPolicy(trust=NativeTrust())),
     "ca": (
         'trust = { ca = "corp.pem" }',
         lambda folder: TLSPolicy(trust=CATrust(str(folder / "corp.pem"))),
@@ -365,7 +367,7 @@ PERMITTED = (
     "trust, pins, minimum_version, strict_x509, legacy_ciphers, channel_binding, "
     "client_certificate, crls, auth"
 )
-STORES = '"system" or "certifi"'
+STORES = 'one of "system", "certifi", "native"'
 FILE_BY_CONTENT = (
     ' A file is named by what it holds: trust = { ca = "corp.pem" } or '
     '{ certificate = "server.pem" }.'
@@ -603,6 +605,10 @@ BAD_ENTRIES: dict[str, tuple[str, str]] = {
     "known servers, as PEM": (
         'trust = { known = "-----BEGIN CERTIFICATE-----" }',
         "trust.known: expected the path of a file, found PEM text.",
+    ),
+    "the system's own verdict that is joined": (
+        'trust = [{ ca = "corp.pem" }, "native"]',
+        'trust (item 2): "native" stands alone. To join, write "system".',
     ),
     "a certificate that is joined": (
         'trust = ["system", { certificate = "server.pem" }]',

@@ -19,6 +19,7 @@ from ..trust.base import TrustStore
 from ..trust.ca import CATrust
 from ..trust.exact import ExactCertificate
 from ..trust.first_use import FirstUseTrust
+from ..trust.native import NativeTrust
 from ..trust.system import CertifiTrust, SystemTrust
 from ..trust.waive import Waive, Waiver
 from ..values import Value
@@ -188,6 +189,8 @@ def _trust(value: object, at: Location) -> Maker:
     makers = []
     for number, one in enumerate(value, 1):
         makers.append(_store(one, at.item(number)))
+        if one == "native":
+            raise at.item(number).error('"native" stands alone.', 'To join, write "system".')
         if isinstance(one, dict) and "ca" not in one:
             raise at.item(number).error(
                 "only stores of certificate authorities can be joined.",
@@ -283,5 +286,9 @@ _STORE: dict[str, Reader] = {
 _CLIENT: dict[str, Reader] = {"certificate": _path, "key": _path}  # as ClientCertificate has them
 _WAIVERS = ("waive_expiry", "waive_malformed")
 _WAIVER: dict[str, Reader] = {"reason": reason, "until": day}
-_STORES: dict[str, Maker] = {"system": SystemTrust, "certifi": CertifiTrust}
-_NAMES = " or ".join(f'"{name}"' for name in _STORES)
+_STORES: dict[str, Maker] = {
+    "system": SystemTrust,
+    "certifi": CertifiTrust,
+    "native": NativeTrust,
+}
+_NAMES = "one of " + ", ".join(f'"{name}"' for name in _STORES)

@@ -32,7 +32,7 @@ class SystemTrust(CAStore):
             CertifiTrust().prepare(context)
 
     def content(self) -> Hashable:
-        return tuple((path, _state(path)) for path in _paths() if path)
+        return tuple((path, state(path)) for path in _paths() if path)
 
     def describe(self) -> str:
         if os.name == "posix" and not _has_files():
@@ -52,7 +52,7 @@ class CertifiTrust(CAStore):
         context.load_verify_locations(cafile=_certifi_file())
 
     def content(self) -> Hashable:
-        return _state(_certifi_file())
+        return state(_certifi_file())
 
     def describe(self) -> str:
         import certifi
@@ -82,11 +82,11 @@ def _paths() -> tuple[str, str]:
 
 def _check_directory() -> None:
     folder = _from_environment("SSL_CERT_DIR")
-    if folder is not None and not _hashed(folder):
+    if folder is not None and not hashed(folder):
         raise _nothing_in("SSL_CERT_DIR", "has no certificates under hashed names")
 
 
-def _hashed(folders: str) -> bool:
+def hashed(folders: str) -> bool:
     """Whether OpenSSL will find anything there: a list of directories with hashed names."""
     return any(map(_has_hashed, folders.split(os.pathsep)))
 
@@ -106,10 +106,10 @@ def _has_files() -> bool:
 
 
 def _holds_something(path: str) -> bool:
-    return _hashed(path) or (os.path.isfile(path) and os.path.getsize(path) > 0)
+    return hashed(path) or (os.path.isfile(path) and os.path.getsize(path) > 0)
 
 
-def _state(path: str) -> Hashable:
+def state(path: str) -> Hashable:
     """Changes when the file or directory does."""
     try:
         found = os.stat(path)

@@ -34,6 +34,7 @@ from securemail import (
     FirstUseTrust,
     Limits,
     Mechanism,
+    NativeTrust,
     Password,
     Peer,
     Pin,
@@ -94,6 +95,7 @@ class Mine:
 
 store: TrustStore = Mine()
 also: TLSPolicy = TLSPolicy(trust=store)
+native: TrustStore = NativeTrust()
 
 with IMAP4_SSL("imap.example.org", policy=policy, limits=Limits(connect=5, read=10)) as imap:
     standard_imap: imaplib.IMAP4_SSL = imap
