@@ -32,6 +32,7 @@ from securemail import (
     TLSPolicy,
     Token,
 )
+from securemail.modes import spoken_instead
 from servers import scripts
 from servers.kinds import HOST
 from servers.leaks import leaks
@@ -674,3 +675,10 @@ def test_of_a_server_of_ones_own_nothing_is_said_of_interception_alone(scene: Sc
     policy = TLSPolicy(trust=ExactCertificate(issued.leaf_pem, acknowledge="mine"))
     with IMAP4_SSL("imap.gmail.com", scene.serve("self_signed"), policy=policy) as imap:
         assert imap.report.tls is not None
+
+
+def test_words_of_the_protocol_that_was_wanted_are_no_other() -> None:
+    assert spoken_instead('"220 later"', "SMTP over TLS") == ""
+    assert spoken_instead('"220 mail.example.org"', "IMAP over TLS").startswith("That is SMTP")
+    assert spoken_instead('"HTTP/1.1 400 Bad Request"', "SMTP").startswith("That is a web server")
+    assert spoken_instead('"pleased to meet you"', "SMTP") == ""

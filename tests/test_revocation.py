@@ -14,6 +14,7 @@ from servers import scripts
 from servers.attempts import MAIL, PASSWORD, Mail, assert_nothing_said, failing
 from servers.certificates import Issuer
 from servers.leaks import leaks
+from servers.malformed import SEQUENCE, UTC_TIME, tlv
 from servers.pki import PKI, Issued
 from servers.recording import RecordingServer
 from servers.revocation import DAY, NOW, issuer_of, revocation_list
@@ -170,6 +171,41 @@ def test_all_that_is_wrong(
     path = written(tmp_path / "ca.crl", revocation_list(root, issued))
     error = refuse(serve(recording_server, issued, mail), issued, mail, policy(pki, path))
     assert {type(reason) for reason in error.reasons} == {reasons.Expired, reasons.Revoked}
+
+
+def test_the_same_number_in_the_list_of_another_authority(
+    pki: PKI, root: Issuer, tmp_path: Path, recording_server: Factory
+) -> None:
+    """Each authority numbers its own: a certificate is not revoked by it, nor called so."""
+    other = issuer_of(pki._workshop.other_root)
+    for name in ("good", "expired"):
+        issued = pki[name]
+        lists = revocation_list(root), revocation_list(other, issued)
+        wanted = policy(pki, written(tmp_path / f"{name}.crl", *lists))
+        server = serve(recording_server, issued, MAIL["imap"])
+        if name == "good":
+            sign_in(server, issued, MAIL["imap"], wanted)
+        else:
+            error = refuse(server, issued, MAIL["imap"], wanted)
+            assert [type(reason) for reason in error.reasons] == [reasons.Expired]
+
+
+def test_a_list_that_never_ends(root: Issuer, tmp_path: Path) -> None:
+    """Without nextUpdate OpenSSL would take it for ever."""
+    der = revocation_list(root).public_bytes(Encoding.DER)
+    parsed = revocation_list(root)
+    due = parsed.next_update_utc
+    assert due is not None
+    time = tlv(UTC_TIME, due.strftime("%y%m%d%H%M%SZ").encode())
+    signed = parsed.tbs_certlist_bytes
+    start = 4 if signed[1] == 0x82 else 3 if signed[1] == 0x81 else 2
+    shorter = tlv(SEQUENCE, signed[start:].replace(time, b"", 1))
+    path = tmp_path / "ca.crl"
+    rest = der[der.index(signed) + len(signed) :]
+    path.write_bytes(tlv(SEQUENCE, shorter + rest))
+    with pytest.raises(PolicyError, match="until when it is good") as caught:
+        TLSPolicy(crls=path)  # type: ignore[arg-type]
+    assert caught.value.code == "crl"
 
 
 def test_several_lists_in_one_file_and_pem_text(

@@ -328,6 +328,18 @@ def test_a_store_that_breaks_is_a_refusal(pki: PKI) -> None:
         greeted(pki, "good", TLSPolicy(trust=OnlyOnMondays(pki.ca_pem, broken)))
 
 
+def test_a_policy_error_of_a_store_is_a_refusal(pki: PKI) -> None:
+    """In a handshake asyncio knows `ssl.SSLError` alone; with another it would wait on."""
+
+    def asks_for_more(peer: Peer) -> Vouched | None:
+        raise PolicyError("the calendar is missing.", code="calendar", hint="Hang one up.")
+
+    with pytest.raises(CertificateRejected, match="the calendar is missing") as caught:
+        greeted(pki, "good", TLSPolicy(trust=OnlyOnMondays(pki.ca_pem, asks_for_more)))
+    assert (caught.value.code, caught.value.hint) == ("calendar", "Hang one up.")
+    assert caught.value.host == "mail.example.org"
+
+
 class NoVerification:
     """What people try: turn it off, and say nothing."""
 

@@ -22,6 +22,7 @@ from securemail import (
     WaiverWarning,
     reasons,
 )
+from securemail.trust.malformed import malformed_facts
 from servers import scripts
 from servers.attempts import MAIL, PASSWORD, Mail, assert_nothing_said, failing
 from servers.leaks import leaks
@@ -251,6 +252,26 @@ def test_octets_that_are_no_certificate(
     server = serve(recording_server, shown, MAIL["imap"])
     error = refuse(server, MAIL["imap"], ExactCertificate(named, waive=FORM))
     assert isinstance(error, CertificateRejected)
+
+
+def test_no_cut_certificate_is_read(tmp_path: Path) -> None:
+    der = device(tmp_path, **MALFORMED["version 4"]).der
+    now = datetime.now(UTC)
+    assert tuple(malformed_facts(der, now)) == ()
+    for length in range(len(der)):
+        with pytest.raises(ValueError, match=r"is cut|not enough values|unpack"):
+            tuple(malformed_facts(der[:length], now))
+
+
+def test_by_its_fingerprint_alone_a_malformed_one_is_refused(
+    tmp_path: Path, recording_server: Factory
+) -> None:
+    """OpenSSL is not asked there, and what cannot be read is no certificate."""
+    shown = device(tmp_path, **MALFORMED["version 4"])
+    server = serve(recording_server, shown, MAIL["imap"])
+    error = refuse(server, MAIL["imap"], ExactCertificate(pin=Pin.of_certificate(shown.der)))
+    assert [type(reason) for reason in error.reasons] == [reasons.Malformed]
+    assert "3 is not a valid X509 version" in str(error)
 
 
 def _malformed(folder: Path) -> Device:
