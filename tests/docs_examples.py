@@ -4,7 +4,7 @@
                      `access_token`, and a program's `client_id` and `client_secret`
     console, sh      lines that begin with `$ ` are commands (`> ` continues one); the lines after a
                      command are what it prints, `...` stands for anything, nothing for whatever
-    toml             parsed
+    toml             parsed; a policy file's tables are also read as one
     text             not run: the one kind for what is not code
 
 Sybil finds the blocks and runs them. `blocks` reads the document in another way, so that a
@@ -27,6 +27,8 @@ from markdown_it import MarkdownIt
 from sybil import Example, Sybil
 from sybil.document import Document
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
+
+from securemail.policy_file.reading import parse as parse_policy
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -100,7 +102,8 @@ def parse(path: Path, environment: Mapping[str, str]) -> Document:
 
 
 def parse_toml(example: Example) -> None:
-    tomllib.loads(example.parsed)
+    if tomllib.loads(example.parsed).keys() <= {"default", "servers"}:
+        parse_policy(example.parsed.encode(), os.path.abspath("securemail.toml"))
 
 
 @dataclass
