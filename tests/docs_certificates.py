@@ -42,10 +42,13 @@ def _bridge(world: World) -> Made:
 
 def _bridges_own() -> tuple[PrivateKey, x509.Certificate]:
     key = kinds.rsa_key(2048)
-    said = ((NameOID.COUNTRY_NAME, "CH"), (NameOID.ORGANIZATION_NAME, "Proton AG"))
-    name = x509.Name(
-        [x509.NameAttribute(*one) for one in (*said, (NameOID.COMMON_NAME, "127.0.0.1"))]
-    )
+    said = {
+        NameOID.COUNTRY_NAME: "CH",
+        NameOID.ORGANIZATION_NAME: "Proton AG",
+        NameOID.ORGANIZATIONAL_UNIT_NAME: "Proton Mail",
+        NameOID.COMMON_NAME: "127.0.0.1",
+    }
+    name = x509.Name([x509.NameAttribute(*one) for one in said.items()])
     extensions = [
         certificates.key_usage(server=True, ca=True),
         certificates.extended_key_usage(server=True),

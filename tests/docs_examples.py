@@ -38,6 +38,7 @@ WITHOUT_CODE = {"{eval-rst}", "{include}", "{toctree}"}  # MyST's directives
 PROSE = {"{caution}", "{important}", "{note}", "{seealso}", "{tip}", "{warning}"}
 
 COMMAND_SECONDS = 60
+AS_PRINTED = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE  # long lines are broken in a page
 
 
 def documents() -> list[Path]:
@@ -93,7 +94,7 @@ def parse(path: Path, environment: Mapping[str, str]) -> Document:
         return run_commands(example.parsed, environment)
 
     parsers = [
-        PythonCodeBlockParser(doctest_optionflags=doctest.ELLIPSIS),
+        PythonCodeBlockParser(doctest_optionflags=AS_PRINTED),
         CodeBlockParser("console", run_console),
         CodeBlockParser("sh", run_console),
         CodeBlockParser("toml", parse_toml),
@@ -164,8 +165,7 @@ def missing_script(command: Command) -> str | None:
 def matches(expected: str, output: str) -> bool:
     if not expected.strip():
         return True  # the document says nothing about what is printed
-    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    return doctest.OutputChecker().check_output(expected, output, flags)
+    return doctest.OutputChecker().check_output(expected, output, AS_PRINTED)
 
 
 MARK = "\x1e"  # ends each command's output; a terminal program does not print it
