@@ -32,16 +32,16 @@ def cases_of(path: Path, world: World) -> Iterator[None]:
     text = path.read_text(encoding="utf-8")
     with ExitStack() as stack:
         for host, case in CASES.items():
-            if _speaks_of(text, host):
+            if speaks_of(text, host):
                 world.ports.update(_start(stack, host, case(world), world.folder))
         for host, refusal in DECLINES.items():
-            if host in text:
+            if speaks_of(text, host):
                 world.ports[f"{host}:465"] = _declining(stack, refusal, world)
         world.environment[docs_redirect.VARIABLE] = json.dumps(world.ports)
         yield
 
 
-def _speaks_of(text: str, host: str) -> bool:
+def speaks_of(text: str, host: str) -> bool:
     return f"{host}:1143" in text if host == BRIDGE else host in text
 
 
@@ -60,9 +60,8 @@ def _start(stack: ExitStack, host: str, made: Made, folder: Path) -> dict[str, i
 
 
 def _declining(stack: ExitStack, refusal: str, world: World) -> int:
-    host_names = tuple(DECLINES)
     script = scripts.PoliteSMTP(mechanisms=("PLAIN",), refusal=refusal)
-    context = world.public.server_context(*host_names)
+    context = world.public.server_context(*DECLINES)
     return stack.enter_context(RecordingServer(script, context=context)).port
 
 

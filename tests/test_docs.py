@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from docs_cases import cases_of
+from docs_cases import DECLINES, cases_of, speaks_of
+from docs_certificates import CASES
 from docs_examples import (
     EXECUTED,
     ROOT,
@@ -60,6 +61,11 @@ def overlooked(path: Path) -> list[Block]:
         # Sybil counts a block of `>>>` examples from its first line, another from its fence.
         if block.kind in EXECUTED and not {block.line, block.line + 1} & found
     ]
+
+
+@pytest.mark.parametrize("host", [*CASES, *DECLINES])
+def test_every_server_is_there_for_a_document(host: str) -> None:
+    assert any(speaks_of(page.read_text(encoding="utf-8"), host) for page in documents())
 
 
 # --- the runner itself: each kind of block can fail, and its control does not ---------------
