@@ -4,7 +4,7 @@
                      `access_token`, and a program's `client_id` and `client_secret`
     console, sh      lines that begin with `$ ` are commands (`> ` continues one); the lines after a
                      command are what it prints, `...` stands for anything, nothing for whatever
-    toml             parsed
+    toml             parsed; a policy file's tables are also read as one
     text             not run: the one kind for what is not code
 
 Sybil finds the blocks and runs them. `blocks` reads the document in another way, so that a
@@ -28,6 +28,8 @@ from sybil import Example, Sybil
 from sybil.document import Document
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
+from securemail.policy_file.reading import parse as parse_policy
+
 ROOT = Path(__file__).resolve().parent.parent
 
 EXECUTED = {"python", "console", "sh", "toml"}
@@ -36,6 +38,7 @@ WITHOUT_CODE = {"{eval-rst}", "{include}", "{toctree}"}  # MyST's directives
 PROSE = {"{caution}", "{important}", "{note}", "{seealso}", "{tip}", "{warning}"}
 
 COMMAND_SECONDS = 60
+AS_PRINTED = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE  # long lines are broken in a page
 
 
 def documents() -> list[Path]:
@@ -91,7 +94,7 @@ def parse(path: Path, environment: Mapping[str, str]) -> Document:
         return run_commands(example.parsed, environment)
 
     parsers = [
-        PythonCodeBlockParser(doctest_optionflags=doctest.ELLIPSIS),
+        PythonCodeBlockParser(doctest_optionflags=AS_PRINTED),
         CodeBlockParser("console", run_console),
         CodeBlockParser("sh", run_console),
         CodeBlockParser("toml", parse_toml),
@@ -100,7 +103,8 @@ def parse(path: Path, environment: Mapping[str, str]) -> Document:
 
 
 def parse_toml(example: Example) -> None:
-    tomllib.loads(example.parsed)
+    if tomllib.loads(example.parsed).keys() <= {"default", "servers"}:
+        parse_policy(example.parsed.encode(), os.path.abspath("securemail.toml"))
 
 
 @dataclass
@@ -161,8 +165,7 @@ def missing_script(command: Command) -> str | None:
 def matches(expected: str, output: str) -> bool:
     if not expected.strip():
         return True  # the document says nothing about what is printed
-    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    return doctest.OutputChecker().check_output(expected, output, flags)
+    return doctest.OutputChecker().check_output(expected, output, AS_PRINTED)
 
 
 MARK = "\x1e"  # ends each command's output; a terminal program does not print it

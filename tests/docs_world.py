@@ -22,6 +22,7 @@ import docs_oauth
 import docs_redirect
 from securemail.guard import Guarded
 from securemail.testing import MailServers
+from securemail.testing.authority import Authority
 from servers.asynchronous import to_the_end
 
 USER = "alice"
@@ -53,6 +54,8 @@ class World:
     folder: Path
     environment: dict[str, str]  # what programs get in addition, to live in the same world
     ports: dict[str, int]  # where names lead in this process; see `docs_redirect`
+    public: Authority  # whom the system's store has
+    corp: Authority  # of corp.pem
 
 
 # Whose certificate the system's store does not vouch for, and what documents do about it.
@@ -63,9 +66,9 @@ OWN_CA = "mail.corp.example.org"  # from a private CA: corp.pem
 @dataclass(frozen=True)
 class Started:
     ports: dict[str, int]  # as docs_redirect.redirecting wants them
-    ca: bytes
+    public: Authority
+    corp: Authority
     server_pem: bytes
-    corp_pem: bytes
 
 
 def start_servers(stack: ExitStack) -> Started:
@@ -80,15 +83,15 @@ def start_servers(stack: ExitStack) -> Started:
     )
     corp = stack.enter_context(MailServers(users=users, hostnames=(OWN_CA,)))
     ports = {
-        **_ports(public),
-        **{f"{OWN_CERTIFICATE}:{port}": target for port, target in _ports(own).items()},
-        **{f"{OWN_CA}:{port}": target for port, target in _ports(corp).items()},
+        **ports_of(public),
+        **{f"{OWN_CERTIFICATE}:{port}": target for port, target in ports_of(own).items()},
+        **{f"{OWN_CA}:{port}": target for port, target in ports_of(corp).items()},
         "localhost:25": public.ports["relay"],
     }
-    return Started(ports, public.authority.ca_pem, own.certificate_pem, corp.authority.ca_pem)
+    return Started(ports, public.authority, corp.authority, own.certificate_pem)
 
 
-def _ports(servers: MailServers) -> dict[str, int]:
+def ports_of(servers: MailServers) -> dict[str, int]:
     return {
         str(port): servers.ports[service]
         for port, service in SERVICES.items()
@@ -115,14 +118,14 @@ def documents_world(folder: Path) -> Iterator[World]:
 
         home = folder / "home"
         home.mkdir()
-        (home / "corp.pem").write_bytes(started.corp_pem)
+        (home / "corp.pem").write_bytes(started.corp.ca_pem)
         (home / "server.pem").write_bytes(started.server_pem)
         docs_oauth.write_files(home)
         me = trustme.CA().issue_cert("alice@example.org")
         (home / "me.pem").write_bytes(me.cert_chain_pems[0].bytes())
         (home / "me.key").write_bytes(me.private_key_pem.bytes())
         trusted = folder / "trusted.pem"
-        trusted.write_bytes(started.ca)
+        trusted.write_bytes(started.public.ca_pem)
 
         for_programs = folder / "site"
         for_programs.mkdir()
@@ -145,4 +148,4 @@ def documents_world(folder: Path) -> Iterator[World]:
         # As for a reader: our warnings are printed. In tests they would be errors.
         stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("default", category=UserWarning)
-        yield World(home, environment, started.ports)
+        yield World(home, environment, started.ports, started.public, started.corp)

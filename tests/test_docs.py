@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from docs_cases import DECLINES, cases_of, speaks_of
+from docs_certificates import CASES
 from docs_examples import (
     EXECUTED,
     ROOT,
@@ -31,7 +33,7 @@ def test_the_code_blocks_run(path: Path, tmp_path: Path) -> None:
 
 
 def run_document(path: Path, folder: Path) -> None:
-    with documents_world(folder) as world, ways_there(path, world):
+    with documents_world(folder) as world, ways_there(path, world), cases_of(path, world):
         document = parse(path, world.environment)
         document.namespace.update(
             user=USER,
@@ -61,6 +63,11 @@ def overlooked(path: Path) -> list[Block]:
     ]
 
 
+@pytest.mark.parametrize("host", [*CASES, *DECLINES])
+def test_every_server_is_there_for_a_document(host: str) -> None:
+    assert any(speaks_of(page.read_text(encoding="utf-8"), host) for page in documents())
+
+
 # --- the runner itself: each kind of block can fail, and its control does not ---------------
 
 FAILING = {
@@ -79,6 +86,7 @@ FAILING = {
     "sh": ("```sh\n$ echo one\ntwo\n```\n", "expected:\ntwo"),
     "script": ("```sh\n$ scripts/no-such\n```\n", "not a command of this repository"),
     "toml": ("```toml\na = \n```\n", "Invalid value"),
+    "toml, policy": ('```toml\n[servers."a"]\npin_s = "x"\n```\n', "there is no such key"),
     "in a list": ("- item\n\n  ```python\n  assert False, 'list'\n  ```\n", "list"),
     "in a note": ("````{note}\n```python\nassert False, 'note'\n```\n````\n", "note"),
     "beyond loopback": (

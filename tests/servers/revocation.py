@@ -24,9 +24,17 @@ def revocation_list(
     due: datetime = NOW + 7 * DAY,
 ) -> x509.CertificateRevocationList:
     """All of them three days ago, because their keys were stolen."""
+    ders = (issued.leaf_der for issued in revoked)
+    serials = (x509.load_der_x509_certificate(der).serial_number for der in ders)
+    return list_of(issuer, *serials, last=last, due=due)
+
+
+def list_of(
+    issuer: Issuer, *serials: int, last: datetime = NOW - DAY, due: datetime = NOW + 7 * DAY
+) -> x509.CertificateRevocationList:
+    """The same, by the certificates' numbers."""
     builder = x509.CertificateRevocationListBuilder(issuer.name, last, due)
-    for issued in revoked:
-        serial = x509.load_der_x509_certificate(issued.leaf_der).serial_number
+    for serial in serials:
         reason = x509.CRLReason(x509.ReasonFlags.key_compromise)
         entry = x509.RevokedCertificateBuilder(serial, NOW - 3 * DAY)
         builder = builder.add_revoked_certificate(entry.add_extension(reason, False).build())
