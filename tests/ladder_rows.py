@@ -80,16 +80,16 @@ _BAD_CHAINS = """
 unknown_ca unknown_ca_with_root_sent missing_intermediate by_weak_root by_sha1 weak_signature md5
 """
 _SENT_ABOVE = (
-    "with the certificate as its anchor OpenSSL still judges what the server sends above it, if the "
-    "names fit, and refuses more than it need (dates not, under `Waive.EXPIRY`). A pin takes the "
-    "server: then nothing above it is looked at."
+    "With the certificate as its anchor OpenSSL still judges what the server sends above it, and "
+    "refuses more than it need (dates not, under `Waive.EXPIRY`). By a pin, and on first use, "
+    "nothing above the certificate is looked at."
 )
 _BAD_ABOVE = """
 constraints_other constraints_exclude path_too_long by_no_authority by_no_cert_sign by_clients
 by_weak forged_issuer
 """
 _STAPLE = (
-    "the certificate wants an OCSP answer in each handshake (RFC 7633). Python's `ssl` cannot ask "
+    "The certificate wants an OCSP answer in each handshake (RFC 7633). Python's `ssl` cannot ask "
     "for one, so this is not checked; every report says that revocation is not."
 )
 _CHAINS = (
@@ -113,8 +113,8 @@ _DATES = (
 )
 
 _SIGNING = (
-    "RFC 8446, 4.4.2.2, wants keyUsage to have digitalSignature. OpenSSL takes a key for any use in "
-    "TLS, as older CAs issued them, and so do we: the server has shown that it has the key."
+    "RFC 8446, 4.4.2.2, wants keyUsage to have digitalSignature. OpenSSL takes a key for any use "
+    "in TLS, as older CAs issued them, and so do we: the server has shown that it has the key."
 )
 _PURPOSE = (
     Row("Key and purpose", "weak_key", NOBODY, (WEAK,)),
@@ -155,13 +155,11 @@ _OTHERS = (
     Row(_ANOTHER, "copied", NOBODY, (SELF,), known="self_signed_ca"),
 )
 
-_FORM: dict[str, tuple[str, str]] = {
-    "version 1, with extensions": (
-        "KDMBN",
-        "a rule of form that OpenSSL has and takes nobody's word for; where it is not asked (a "
-        "pin, first use), the extensions count, whatever the version.",
-    )
-}
+_VERSION = (
+    "A rule of form, which OpenSSL has. Where it is not asked (by a pin, on first use) the "
+    "extensions count, whatever the version."
+)
+_FORM = {"version 1, with extensions": ("KDMBN", _VERSION)}
 
 # Where the words of the kind are for those who write tests.
 SAYS = {

@@ -76,7 +76,7 @@ def write() -> None:
         return
     text = DOCUMENT.read_text(encoding="utf-8")
     before = text[: text.index(next(iter(PARTS)))]
-    tables = "".join(f"{heading}\n\n{SAID[heading]}{_tables(rungs)}" for heading, rungs in PARTS.items())
+    tables = "".join(f"{part}\n\n{SAID[part]}{_tables(rungs)}" for part, rungs in PARTS.items())
     notes = "".join(f"{number}. {note}\n" for number, note in enumerate(_notes(), 1))
     DOCUMENT.write_text(f"{before}{tables}{NOTES}\n\n{notes}", encoding="utf-8")
 

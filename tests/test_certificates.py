@@ -4,8 +4,10 @@ Accepted is: the server got the password, over TLS only. Refused is: it got noth
 cell must be what the document has, on every Python, and what `ladder_rows` says that should be.
 """
 
+import ssl
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,20 @@ import ladder_table
 from ladder_rows import ENDED, NAME, ROWS, SELF, WEAK, Row
 from ladder_rungs import RUNGS, Rung, Shown
 from ladder_table import accepts
-from securemail import PolicyError, SecureMailError, SecureMailWarning
-from securemail.errors import LegacyCiphersWarning
-from servers import scripts
+from securemail import (
+    CATrust,
+    LegacyCiphersWarning,
+    Peer,
+    PolicyError,
+    SecureMailError,
+    SecureMailWarning,
+)
+from securemail.certificate import Certificate
+from securemail.tls.facts import find_facts
+from servers import by_hand, scripts
 from servers.attempts import MAIL, PASSWORD, assert_nothing_said
 from servers.certificates import Issuer
-from servers.kinds import KINDS
+from servers.kinds import KINDS, ec_key, rsa_key
 from servers.leaks import leaks
 from servers.malformed import HOST, MALFORMED, device
 from servers.more_kinds import AUTHORITIES, MORE_KINDS
@@ -31,6 +41,7 @@ from servers.recording import RecordingServer
 from servers.revocation import issuer_of, revocation_list
 
 IMAP = MAIL["imap"]
+ROW = {row.name: row for row in ROWS}
 
 
 @pytest.fixture(scope="module")
@@ -212,3 +223,33 @@ def test_one_certificate_is_no_more_than_its_pin() -> None:
     for row, cells in rows():
         if row.name != "version_1":
             assert accepts(cells["F"]) <= accepts(cells["D"]) == accepts(cells["K"]) or row.known
+
+
+# -- what came to light
+
+
+@pytest.mark.parametrize("name", ["weak_signature", "by_sha1", "md5"])
+def test_an_old_signature_is_weak_and_not_forged(name: str, all_kinds: PKI, tmp_path: Path) -> None:
+    """`cryptography` verifies neither SHA-1 nor MD5; whoever signed so is named all the same."""
+    given = shown(ROW[name], all_kinds, tmp_path)
+    issuer = Certificate(ssl.PEM_cert_to_DER_cert(given.anchor.read_text()))
+    sent = [*_blocks(all_kinds[name].cert), issuer.der]
+    lower, upper = map(Certificate, sent[-2:])
+    assert lower.is_signed_by(upper)
+    assert not lower.is_signed_by(Certificate(_twin_of(upper)))
+    assert not lower.is_signed_by(Certificate(all_kinds["good"].leaf_der))
+    peer = Peer(host=HOST, presented=tuple(sent))
+    found = find_facts(peer, CATrust(given.anchor), 68, "", names=True, now=datetime.now(UTC))
+    assert {reason.code for reason in found} == {"weak-signature"}
+
+
+def _twin_of(authority: Certificate) -> bytes:
+    """The same name, another key."""
+    own = rsa_key(2048) if authority.key[0] == "RSA" else ec_key()
+    change = by_hand.with_key(by_hand.public(own))
+    return by_hand.signed_again(authority.parsed, own, change=change).public_bytes(Encoding.DER)
+
+
+def _blocks(path: Path) -> list[bytes]:
+    found = x509.load_pem_x509_certificates(path.read_bytes())
+    return [one.public_bytes(Encoding.DER) for one in found]

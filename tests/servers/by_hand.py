@@ -56,6 +56,13 @@ def with_key(public: bytes) -> Callable[[Parts], Parts]:
     return lambda parts: [*parts[:6], public, *parts[7:]]
 
 
+def public(key: PrivateKey) -> bytes:
+    """SubjectPublicKeyInfo."""
+    return key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
 def pss_public(key: rsa.RSAPrivateKey) -> bytes:
     """SubjectPublicKeyInfo of a key for RSASSA-PSS alone (RFC 4055, 1.2)."""
     numbers = key.public_key().public_bytes(

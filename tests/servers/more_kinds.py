@@ -8,7 +8,6 @@ import ipaddress
 from collections.abc import Callable, Sequence
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -45,7 +44,9 @@ from servers.kinds import _issuer_of as issuer_of
 
 HOUR = datetime.timedelta(hours=1)
 NO_NAME = x509.Name([])
+TEST_SERVER = common_name("Test server")
 CA_USAGE = key_usage(ca=True)
+NO_CA, SIGNS = basic_constraints(ca=False), key_usage(server=True)
 SERVER = extended_key_usage(server=True)
 Signs = Callable[[x509.Certificate, PrivateKey], x509.Certificate]
 
@@ -86,11 +87,11 @@ def server(
     names: Sequence[x509.GeneralName | str] = (HOST,),
     *,
     by: str = "root",
-    subject: x509.Name = common_name("Test server"),
+    subject: x509.Name = TEST_SERVER,
     key: Callable[[], PrivateKey] = ec_key,
     dates: Dates = CURRENT,
-    constraints: Extension = basic_constraints(ca=False),
-    usage: Extension | None = key_usage(server=True),
+    constraints: Extension = NO_CA,
+    usage: Extension | None = SIGNS,
     purposes: Extension | None = SERVER,
     more: Sequence[Extension] = (),
     signed: Signs = as_it_is,
@@ -141,7 +142,9 @@ def _cross_signed(shop: Workshop) -> Made:
     """By the authority of another root, which our root has signed as well."""
     other, root = issuer_of(shop.other_root), issuer_of(shop.root)
     leaf = server(by="root")(shop)
-    extensions = [x for x in _extensions(leaf.leaf) if not isinstance(x[0], x509.AuthorityKeyIdentifier)]
+    extensions = [
+        x for x in _extensions(leaf.leaf) if not isinstance(x[0], x509.AuthorityKeyIdentifier)
+    ]
     extensions += identifiers(leaf.key, other)[1:]
     signed = certificates.sign(leaf.leaf.subject, leaf.key.public_key(), other, extensions)
     itself = [CA_TRUE, CA_USAGE, *identifiers(other.key, root)]
@@ -166,10 +169,8 @@ def _pss_key(shop: Workshop) -> Made:
 def _copied(shop: Workshop) -> Made:
     """`self_signed_ca` in all but the key: names, serial number, dates, key identifiers."""
     real, own = shop.made("self_signed_ca"), ec_key()
-    public = own.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return Made(own, by_hand.signed_again(real.leaf, own, change=by_hand.with_key(public)))
+    change = by_hand.with_key(by_hand.public(own))
+    return Made(own, by_hand.signed_again(real.leaf, own, change=change))
 
 
 def _usage(**bits: bool) -> Extension:
@@ -184,7 +185,10 @@ def _purposes(*given: x509.ObjectIdentifier) -> Extension:
 
 def _constrained(**trees: list[x509.GeneralName]) -> list[Extension]:
     """RFC 5280, 4.2.1.10."""
-    both = {"permitted_subtrees": trees.get("permitted"), "excluded_subtrees": trees.get("excluded")}
+    both = {
+        "permitted_subtrees": trees.get("permitted"),
+        "excluded_subtrees": trees.get("excluded"),
+    }
     return [(x509.NameConstraints(**both), True)]
 
 
@@ -249,9 +253,7 @@ MORE_KINDS: dict[str, Kind] = {
     "no_subject": Kind("no subject, SAN critical", server(subject=NO_NAME)),
     "uri_only": Kind(
         "the name in a URI and an e-mail address of SAN",
-        server(
-            [x509.UniformResourceIdentifier(f"imaps://{HOST}"), x509.RFC822Name(f"me@{HOST}")]
-        ),
+        server([x509.UniformResourceIdentifier(f"imaps://{HOST}"), x509.RFC822Name(f"me@{HOST}")]),
         62,
     ),
     "srv_only": Kind("as SRV-ID `_imaps.` alone (RFC 4985)", server([SRV_ID]), 62),
@@ -280,11 +282,11 @@ MORE_KINDS: dict[str, Kind] = {
     "constraints_exclude": Kind("the CA must not name example.org", server(by="excludes_org"), 48),
     "path_too_long": Kind("one intermediate more than allowed", server(by="below_it"), 25),
     "by_no_authority": Kind("the intermediate is no CA", server(by="no_authority"), 79),
-    "by_no_cert_sign": Kind(
-        "the intermediate lacks keyCertSign", server(by="no_cert_sign"), 79
-    ),
+    "by_no_cert_sign": Kind("the intermediate lacks keyCertSign", server(by="no_cert_sign"), 79),
     "by_expired": Kind("the intermediate ended 30 days ago", server(by="expired_between"), 10),
-    "by_weak": Kind("the intermediate has an RSA 1024 key", server(by="weak_between"), 67, weak=True),
+    "by_weak": Kind(
+        "the intermediate has an RSA 1024 key", server(by="weak_between"), 67, weak=True
+    ),
     "by_sha1": Kind(
         "the intermediate is signed with SHA-1", server(by="sha1_between"), 68, weak=True
     ),
@@ -300,10 +302,14 @@ MORE_KINDS: dict[str, Kind] = {
     "no_list": Kind("its CA has no list", server(by="intermediate")),
     "must_staple": Kind("must-staple (RFC 7633)", server(more=[(STAPLE, False)])),
     # purpose and form
-    "eku_any": Kind("for anything (anyExtendedKeyUsage)", server(purposes=_purposes(ANY_PURPOSE)), 26),
+    "eku_any": Kind(
+        "for anything (anyExtendedKeyUsage)", server(purposes=_purposes(ANY_PURPOSE)), 26
+    ),
     "eku_both": Kind("for servers and clients", server(purposes=_purposes(SERVERS, CLIENTS))),
     "eku_none": Kind("no extendedKeyUsage, no keyUsage", server(usage=None, purposes=None)),
-    "encipher_ec": Kind("ECDSA, keyEncipherment alone", server(usage=_usage(key_encipherment=True))),
+    "encipher_ec": Kind(
+        "ECDSA, keyEncipherment alone", server(usage=_usage(key_encipherment=True))
+    ),
     "encipher_rsa": Kind(
         "RSA, keyEncipherment alone",
         server(usage=_usage(key_encipherment=True), key=lambda: rsa_key(2048)),
