@@ -7,7 +7,7 @@ that a certificate authority vouches for needs none of this.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import printable
 from .pem import parse
@@ -28,6 +28,8 @@ _USAGES = (
     "crl_sign",
 )
 _TLS_USAGES = {"digital_signature", "key_encipherment", "key_agreement"}
+_NETSCAPE_TYPE = "2.16.840.1.113730.1.1"
+BROKEN_HASHES = ("md5", "sha1")
 _SERVER_AUTH = "1.3.6.1.5.5.7.3.1"  # id-kp-serverAuth, RFC 5280, 4.2.1.12
 
 
@@ -105,10 +107,26 @@ class Certificate:
         from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
         try:
-            self.parsed.verify_directly_issued_by(issuer.parsed)
+            if self.signature_hash in BROKEN_HASHES:
+                self._verify_old_signature(issuer)
+            else:
+                self.parsed.verify_directly_issued_by(issuer.parsed)
         except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
             return False
         return True
+
+    def _verify_old_signature(self, issuer: Certificate) -> None:
+        """What `verify_directly_issued_by` does, which takes no MD5 and no SHA-1: one who signed
+        himself in that way is self-signed all the same, and whom a CA signed so is not forged."""
+        if self.parsed.issuer != issuer.parsed.subject:
+            raise ValueError("another issuer")
+        from cryptography.hazmat.primitives.asymmetric import ec, padding
+
+        key: Any = issuer.parsed.public_key()
+        hash_: Any = self.parsed.signature_hash_algorithm
+        is_ec = isinstance(key, ec.EllipticCurvePublicKey)
+        how = (ec.ECDSA(hash_),) if is_ec else (padding.PKCS1v15(), hash_)
+        key.verify(self.parsed.signature, self.parsed.tbs_certificate_bytes, *how)
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -149,6 +167,19 @@ class Certificate:
         """extendedKeyUsage names serverAuth, or is absent."""
         purposes = self.purposes
         return purposes is None or "serverAuth" in purposes
+
+    @property
+    def not_understood(self) -> tuple[str, ...]:
+        """The critical extensions that nobody here knows, dotted: with one of these a certificate
+        must be refused (RFC 5280, 4.2). OpenSSL knows Netscape's old one."""
+        from cryptography import x509
+
+        try:
+            found = [one for one in self.parsed.extensions if one.critical]
+        except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+            raise ValueError(str(error)) from None
+        unknown = [one for one in found if isinstance(one.value, x509.UnrecognizedExtension)]
+        return tuple(oid for one in unknown if (oid := one.oid.dotted_string) != _NETSCAPE_TYPE)
 
     def _extension(self, kind: type[_E]) -> _E | None:
         from cryptography import x509

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from ..certificate import Certificate
+from ..certificate import BROKEN_HASHES, Certificate
 from ..errors import printable
 from ..reasons import (
     Expired,
@@ -18,16 +18,21 @@ from ..reasons import (
     WrongPurpose,
 )
 
-_BROKEN_HASHES = ("md5", "sha1")
-
 
 def leaf_facts(der: bytes, now: datetime) -> tuple[Reason, ...]:
     """All that is wrong with a server's certificate that is believed by itself."""
     try:
         leaf = Certificate(der)
-        return (*key_facts(leaf), *date_facts(leaf.not_before, leaf.not_after, now))
+        dates = date_facts(leaf.not_before, leaf.not_after, now)
+        return (*key_facts(leaf), *form_facts(leaf), *dates)
     except ValueError as error:
         return (malformed(error),)
+
+
+def form_facts(leaf: Certificate) -> Iterator[Reason]:
+    """For where OpenSSL has not looked: what must not be passed over (RFC 5280, 4.2)."""
+    for oid in leaf.not_understood:
+        yield Malformed(f"it has a critical extension that nobody here knows ({oid})")
 
 
 def malformed(error: ValueError) -> Malformed:
@@ -66,5 +71,5 @@ def small_key(key: tuple[str, int, int], subject: str) -> Iterator[Reason]:
 def weak_signature(certificate: Certificate) -> Iterator[Reason]:
     """Only of a certificate that somebody else signed: on an anchor nobody reads it."""
     algorithm = certificate.signature_hash
-    if algorithm in _BROKEN_HASHES and not certificate.is_self_issued:
+    if algorithm in BROKEN_HASHES and not certificate.is_self_issued:
         yield WeakSignature(algorithm, certificate.subject)

@@ -5,7 +5,7 @@
 
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -47,22 +47,25 @@ GOOD_NAMES = (
 
 @dataclass(frozen=True)
 class Made:
-    """A certificate with its key, and what else the server sends after it."""
+    """A certificate with its key, and what else the server sends after it. `key_pem`: where the
+    key is written in another way than usual."""
 
     key: PrivateKey
     leaf: x509.Certificate
     chain: Sequence[x509.Certificate] = ()
+    key_pem: bytes | None = None
 
 
 class Workshop:
     """The authorities, and the certificates made so far: each is made once, when first wanted."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: "Mapping[str, Kind] | None" = None) -> None:
+        self._kinds = KINDS if kinds is None else kinds
         self._made: dict[str, Made] = {}
 
     def made(self, name: str) -> Made:
         if name not in self._made:
-            self._made[name] = KINDS[name].make(self)
+            self._made[name] = self._kinds[name].make(self)
         return self._made[name]
 
     @cached_property

@@ -9,6 +9,7 @@ pki.ca_pem                           # what the client trusts
 import base64
 import hashlib
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,11 +78,15 @@ class Issued:
 
 
 class PKI:
-    """The certificates of the tests, in a folder; each is made when it is first asked for."""
+    """The certificates of the tests, in a folder; each is made when it is first asked for.
 
-    def __init__(self, folder: Path) -> None:
+    Where the `anchor` of a kind is no attribute here, it is the kind of that name.
+    """
+
+    def __init__(self, folder: Path, kinds: Mapping[str, Kind] = KINDS) -> None:
         self._folder = folder
-        self._workshop = Workshop()
+        self._kinds = kinds
+        self._workshop = Workshop(kinds)
         self._issued: dict[str, Issued] = {}
 
     @staticmethod
@@ -129,17 +134,23 @@ class PKI:
         return self._issued[name]
 
     def _issue(self, name: str) -> Issued:
-        kind, made = KINDS[name], self._workshop.made(name)
+        kind, made = self._kinds[name], self._workshop.made(name)
         sent = b"".join(pem(certificate) for certificate in (made.leaf, *made.chain))
         return Issued(
             name=name,
             kind=kind,
-            anchor_pem=getattr(self, kind.anchor),
+            anchor_pem=self._anchor(kind),
             cert=self._write(f"{name}.pem", sent),
-            key=self._write(f"{name}.key", private_key_pem(made.key), mode=0o600),
+            key=self._write(f"{name}.key", made.key_pem or private_key_pem(made.key), 0o600),
             leaf_pem=self._write(f"{name}-leaf.pem", pem(made.leaf)),
             leaf_der=made.leaf.public_bytes(serialization.Encoding.DER),
         )
+
+    def _anchor(self, kind: Kind) -> Path:
+        if kind.anchor in self._kinds:
+            return self[kind.anchor].leaf_pem
+        found: Path = getattr(self, kind.anchor)
+        return found
 
     def _write(self, name: str, content: bytes, mode: int = 0o644) -> Path:
         path = self._folder / name

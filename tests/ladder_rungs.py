@@ -1,0 +1,99 @@
+"""The rungs of the ladder: under each, the policy for a server that shows some certificate."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from securemail import (
+    CATrust,
+    ExactCertificate,
+    FirstUseTrust,
+    Pin,
+    SystemTrust,
+    TLSPolicy,
+    Waive,
+)
+
+TODAY = datetime.now(UTC).date()
+EXPIRY = Waive.EXPIRY("a test", until=TODAY + timedelta(days=90))
+FORM = Waive.MALFORMED("a test", until=TODAY + timedelta(days=90))
+OTHER_PIN = "sha256/" + "A" * 43 + "="
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A server's certificate, as the rungs need it. `known`: the certificate that was named or
+    learned, which is the server's own in most rows."""
+
+    server_context: Callable[[], Any]
+    asked_as: str
+    anchor: Path
+    known: Path
+    known_der: bytes
+    crls: Path
+    folder: Path
+
+    @property
+    def pin(self) -> Pin:
+        return Pin.of_key(self.known_der)
+
+    def exactly(self, *waivers: Any) -> TLSPolicy:
+        return TLSPolicy(trust=ExactCertificate(self.known, waive=waivers))
+
+    def first_use(self, port: int, *keys: Any) -> TLSPolicy:
+        """With these known for the server at `port`, which has the name that it is asked as."""
+        store = FirstUseTrust(self.folder / f"known-{os.urandom(4).hex()}")
+        for key in keys:
+            store.expect(("imap", self.asked_as, port), key)
+        return TLSPolicy(trust=store)
+
+    @property
+    def authority(self) -> CATrust:
+        return CATrust(self.anchor)
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A column. `letter` stands for it in `ladder_rows`."""
+
+    letter: str
+    title: str
+    policy: Callable[[Shown, int], TLSPolicy]
+
+
+BY_AUTHORITY = (
+    Rung("C", "`CATrust(root)`", lambda s, _: TLSPolicy(trust=s.authority)),
+    Rung(
+        "S",
+        "`SystemTrust() \\| CATrust(root)`",
+        lambda s, _: TLSPolicy(trust=SystemTrust() | s.authority),
+    ),
+    Rung("T", "`strict_x509=False`", lambda s, _: TLSPolicy(trust=s.authority, strict_x509=False)),
+    Rung(
+        "L",
+        "`legacy_ciphers=`",
+        lambda s, _: TLSPolicy(trust=s.authority, legacy_ciphers="a test"),
+    ),
+    Rung("P", "`pins=` its key", lambda s, _: TLSPolicy(trust=s.authority, pins=s.pin)),
+    Rung("W", "`pins=` another key", lambda s, _: TLSPolicy(trust=s.authority, pins=OTHER_PIN)),
+    Rung("R", "`crls=`", lambda s, _: TLSPolicy(trust=s.authority, crls=s.crls)),
+)
+BY_ITSELF = (
+    Rung("F", "the file", lambda s, _: s.exactly()),
+    Rung("K", "`pin=` key", lambda s, _: TLSPolicy(trust=ExactCertificate(pin=s.pin))),
+    Rung(
+        "D",
+        "`pin=` certificate",
+        lambda s, _: TLSPolicy(trust=ExactCertificate(pin=Pin.of_certificate(s.known_der))),
+    ),
+    Rung("E", "the file, `Waive.EXPIRY`", lambda s, _: s.exactly(EXPIRY)),
+    Rung("M", "the file, `Waive.MALFORMED`", lambda s, _: s.exactly(FORM)),
+    Rung("B", "the file, both", lambda s, _: s.exactly(EXPIRY, FORM)),
+    Rung("U", "`FirstUseTrust`, unknown", lambda s, port: s.first_use(port)),
+    Rung("N", "`FirstUseTrust`, known", lambda s, port: s.first_use(port, s.pin)),
+    Rung("O", "`FirstUseTrust`, another key", lambda s, port: s.first_use(port, OTHER_PIN)),
+)
+RUNGS = (*BY_AUTHORITY, *BY_ITSELF)
