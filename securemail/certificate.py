@@ -83,6 +83,14 @@ class Certificate:
         return tuple(printable(str(name.value)) for name in names if isinstance(name, kinds))
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        """Those of `names` that are iPAddress entries: an address counts as such alone."""
+        from cryptography import x509
+
+        names = self._extension(x509.SubjectAlternativeName) or ()
+        return tuple(str(name.value) for name in names if isinstance(name, x509.IPAddress))
+
+    @property
     def is_ca(self) -> bool:
         """basicConstraints says so, or a self-signed version 1 certificate (which OpenSSL takes
         for a CA)."""

@@ -78,8 +78,9 @@ class SecureMailError(Exception):
         }[self.credentials_sent]
         where = self.where
         said = f"{where}: {self.message}" if where else self.message
-        after = " ".join(part for part in (sent, self.hint, f"More: {self.more}.") if part)
-        return said + (" " if not said.endswith("\n") else "") + after
+        more = f"More: {self.more}." if self.message else ""  # without: one that a store raised
+        after = " ".join(part for part in (sent, self.hint, more) if part)
+        return said + (" " if after and not said.endswith("\n") else "") + after
 
     @property
     def more(self) -> str:

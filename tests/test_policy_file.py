@@ -602,6 +602,10 @@ BAD_ENTRIES: dict[str, tuple[str, str]] = {
         'trust = { known = "k", waive_expiry = { reason = "x", until = 2031-01-01 } }',
         "trust.waive_expiry: this goes with certificate or pin, not with known.",
     ),
+    "a known server whose form is waived": (
+        'trust = { known = "k", waive_malformed = { reason = "x", until = 2031-01-01 } }',
+        "trust.waive_malformed: this goes with certificate or pin, not with known.",
+    ),
     "known servers, as PEM": (
         'trust = { known = "-----BEGIN CERTIFICATE-----" }',
         "trust.known: expected the path of a file, found PEM text.",

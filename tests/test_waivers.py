@@ -1,5 +1,6 @@
 """`Waive.EXPIRY` and `Waive.MALFORMED`: for one exact certificate, with a reason, until a day."""
 
+import traceback
 import warnings
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -261,6 +262,17 @@ def test_no_cut_certificate_is_read(tmp_path: Path) -> None:
     for length in range(len(der)):
         with pytest.raises(ValueError, match=r"is cut|not enough values|unpack"):
             tuple(malformed_facts(der[:length], now))
+
+
+def test_a_refusal_is_told_once(tmp_path: Path, recording_server: Factory) -> None:
+    """What the store raised has no words of its own, and a traceback shows none of it."""
+    shown = device(tmp_path, not_after=LONG_AGO)
+    server = serve(recording_server, shown, MAIL["imap"])
+    error = refuse(server, MAIL["imap"], ExactCertificate(pin=Pin.of_key(shown.der)))
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    told = [line for line in lines if line.startswith("securemail.errors.")]
+    assert len(told) == 1
+    assert "expired on 2021-01-01" in told[0]
 
 
 def test_by_its_fingerprint_alone_a_malformed_one_is_refused(

@@ -243,8 +243,8 @@ def _authorities(found: dict[str, Any], at: Location) -> Maker:
 
 
 def _known_servers(found: dict[str, Any], at: Location) -> Maker:
-    if "waive_expiry" in found:
-        raise at.key("waive_expiry").error("this goes with certificate or pin, not with known.")
+    for name in filter(found.__contains__, _WAIVERS):
+        raise at.key(name).error("this goes with certificate or pin, not with known.")
     return partial(FirstUseTrust, found["known"], found.get("acknowledge"))
 
 

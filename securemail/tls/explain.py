@@ -147,7 +147,7 @@ def _key_changed(reason: Any, peer: Peer) -> str:
 
 
 def _name(reason: Any, peer: Peer) -> str:
-    name = next((one for one in reason.names if "*" not in one), None)
+    name = next((one for one in reason.names if _can_be_asked_for(one)), None)
     if name is None:
         # RFC 9525, 6.3: one whole left-most label, and OpenSSL wants two more after it.
         usable = [one for one in reason.names if one.startswith("*.") and one.count(".") > 1]
@@ -159,6 +159,11 @@ def _name(reason: Any, peer: Peer) -> str:
         f"Only if you know {name!r} for a name of your server: connect to it, or keep the address "
         f"and pass server_hostname={name!r}. Otherwise somebody else has answered."
     )
+
+
+def _can_be_asked_for(name: str) -> bool:
+    """Neither a pattern, nor one with a final dot or an address in the place of a name."""
+    return "*" not in name and " " not in name and not name.endswith(".")
 
 
 def _common_name(reason: Any, peer: Peer) -> str:

@@ -156,18 +156,34 @@ def _top(chain: list[Certificate]) -> Certificate:
 def _name(leaf: Certificate, host: str) -> Iterator[Reason]:
     if not leaf.names:
         yield CommonNameOnly(host, leaf.common_name)
-    elif not any(_matches(name, host) for name in leaf.names):
-        yield NameMismatch(host, leaf.names)
+        return
+    addresses = leaf.addresses
+    named = [name for name in leaf.names if name not in addresses]
+    if not (_is_among(addresses, host) if _is_address(host) else _is_named(named, host)):
+        yield NameMismatch(host, (*map(_as_name, named), *addresses))
 
 
-def _matches(name: str, host: str) -> bool:
-    """RFC 9525, 6.3: whole labels; a wildcard stands for one whole left-most label."""
+def _is_address(text: str) -> bool:
     try:
-        return ipaddress.ip_address(name) == ipaddress.ip_address(host)
+        ipaddress.ip_address(text)
     except ValueError:
-        pass
-    name, host = name.lower().removesuffix("."), host.lower()
-    if name.startswith("*."):
-        _, _, parent = host.partition(".")
-        return "." in parent and parent == name[2:]
-    return name == host
+        return False
+    return True
+
+
+def _is_among(addresses: tuple[str, ...], host: str) -> bool:
+    wanted = ipaddress.ip_address(host)
+    return any(ipaddress.ip_address(one) == wanted for one in addresses if _is_address(one))
+
+
+def _is_named(names: list[str], host: str) -> bool:
+    """RFC 9525, 6.3: whole labels; a wildcard stands for one whole left-most label. A final dot in
+    a certificate fits nobody: OpenSSL takes the names as they are."""
+    _, _, parent = host.lower().partition(".")
+    wanted = {host.lower(), *([f"*.{parent}"] if "." in parent else [])}
+    return any(name.lower() in wanted for name in names)
+
+
+def _as_name(name: str) -> str:
+    """As a message has it: an address that was entered as a name fits no address."""
+    return f"{name} (as a name, not as an address)" if _is_address(name) else name

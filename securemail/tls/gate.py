@@ -69,7 +69,8 @@ class Gate:
             refusal = context.refusal(self, error)  # before closing: it reads the peer's chain
             self._refused = refusal if isinstance(refusal, TLSError) else _not_open()
             self._release()
-            raise refusal from (None if refusal is error else error)
+            # Another TLSError was raised for `refusal` to tell, and has no text of its own.
+            raise refusal from (None if isinstance(error, TLSError) else error)
 
     def _release(self) -> None:
         """Close what is held. An SSLObject holds no socket."""
