@@ -159,7 +159,15 @@ _VERSION = (
     "A rule of form, which OpenSSL has. Where it is not asked (by a pin, on first use) the "
     "extensions count, whatever the version."
 )
-_FORM = {"version 1, with extensions": ("KDMBN", _VERSION)}
+_UNREAD = (
+    "A newer OpenSSL (3.6, with Python 3.14 and 3.15) cannot read this certificate at all: every "
+    "rung refuses it there, with the code `tls`, also where its form is waived."
+)
+UNREADABLE = ("an end without seconds", "an end that is no time")
+_FORM = {
+    "version 1, with extensions": ("KDMBN", _VERSION),
+    **dict.fromkeys(UNREADABLE, ("MB", _UNREAD)),
+}
 
 # Where the words of the kind are for those who write tests.
 SAYS = {

@@ -57,13 +57,19 @@ class Shown:
 
 @dataclass(frozen=True)
 class Rung:
-    """A column. `letter` stands for it in `ladder_rows`."""
+    """A column. `letter` stands for it in `ladder_rows`; `after`: what its title is short for."""
 
     letter: str
     title: str
     policy: Callable[[Shown, int], TLSPolicy]
+    after: str = ""
+
+    @property
+    def full(self) -> str:
+        return f"{self.after}{self.title}".replace("\\|", "|")
 
 
+CA, EXACT = "`CATrust(root)`, ", "`ExactCertificate` by "
 BY_AUTHORITY = (
     Rung("C", "`CATrust(root)`", lambda s, _: TLSPolicy(trust=s.authority)),
     Rung(
@@ -71,27 +77,31 @@ BY_AUTHORITY = (
         "`SystemTrust() \\| CATrust(root)`",
         lambda s, _: TLSPolicy(trust=SystemTrust() | s.authority),
     ),
-    Rung("T", "`strict_x509=False`", lambda s, _: TLSPolicy(trust=s.authority, strict_x509=False)),
+    Rung(
+        "T", "`strict_x509=False`", lambda s, _: TLSPolicy(trust=s.authority, strict_x509=False), CA
+    ),
     Rung(
         "L",
         "`legacy_ciphers=`",
         lambda s, _: TLSPolicy(trust=s.authority, legacy_ciphers="a test"),
+        CA,
     ),
-    Rung("P", "`pins=` its key", lambda s, _: TLSPolicy(trust=s.authority, pins=s.pin)),
-    Rung("W", "`pins=` another key", lambda s, _: TLSPolicy(trust=s.authority, pins=OTHER_PIN)),
-    Rung("R", "`crls=`", lambda s, _: TLSPolicy(trust=s.authority, crls=s.crls)),
+    Rung("P", "`pins=` its key", lambda s, _: TLSPolicy(trust=s.authority, pins=s.pin), CA),
+    Rung("W", "`pins=` another key", lambda s, _: TLSPolicy(trust=s.authority, pins=OTHER_PIN), CA),
+    Rung("R", "`crls=`", lambda s, _: TLSPolicy(trust=s.authority, crls=s.crls), CA),
 )
 BY_ITSELF = (
-    Rung("F", "the file", lambda s, _: s.exactly()),
-    Rung("K", "`pin=` key", lambda s, _: TLSPolicy(trust=ExactCertificate(pin=s.pin))),
+    Rung("F", "the file", lambda s, _: s.exactly(), EXACT),
+    Rung("K", "`pin=` key", lambda s, _: TLSPolicy(trust=ExactCertificate(pin=s.pin)), EXACT),
     Rung(
         "D",
         "`pin=` certificate",
         lambda s, _: TLSPolicy(trust=ExactCertificate(pin=Pin.of_certificate(s.known_der))),
+        EXACT,
     ),
-    Rung("E", "the file, `Waive.EXPIRY`", lambda s, _: s.exactly(EXPIRY)),
-    Rung("M", "the file, `Waive.MALFORMED`", lambda s, _: s.exactly(FORM)),
-    Rung("B", "the file, both", lambda s, _: s.exactly(EXPIRY, FORM)),
+    Rung("E", "the file, `Waive.EXPIRY`", lambda s, _: s.exactly(EXPIRY), EXACT),
+    Rung("M", "the file, `Waive.MALFORMED`", lambda s, _: s.exactly(FORM), EXACT),
+    Rung("B", "the file, both waivers", lambda s, _: s.exactly(EXPIRY, FORM), EXACT),
     Rung("U", "`FirstUseTrust`, unknown", lambda s, port: s.first_use(port)),
     Rung("N", "`FirstUseTrust`, known", lambda s, port: s.first_use(port, s.pin)),
     Rung("O", "`FirstUseTrust`, another key", lambda s, port: s.first_use(port, OTHER_PIN)),

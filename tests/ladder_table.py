@@ -1,6 +1,7 @@
 """docs/certificates.md: the tables that the tests found, and what they have to be again.
 
-To write it anew: SECUREMAIL_WRITE_TABLES=1 python -m pytest tests/test_certificates.py
+To write it anew, in one process:
+SECUREMAIL_WRITE_TABLES=1 python -m pytest -n 0 -k each_rung tests/test_certificates.py
 """
 
 from collections.abc import Mapping
@@ -30,7 +31,7 @@ What is named or learned is the certificate of the row, but for the last family 
 
 """,
 }
-NOTES = "## Notes"
+NOTES, GLANCE = "## Notes", "## All at once"
 
 Cells = Mapping[str, str]  # by the letter of the rung
 
@@ -60,10 +61,11 @@ def saw(row: Row, cells: Cells) -> None:
 def known() -> dict[str, dict[str, str]]:
     """The cells of the document."""
     found: dict[str, dict[str, str]] = {row.name: {} for row in ROWS}
-    titles, rungs = {title(row): row.name for row in ROWS}, BY_AUTHORITY
+    titles: dict[str, str] = {title(row): row.name for row in ROWS}
+    rungs: tuple[Rung, ...] = ()
     for line in DOCUMENT.read_text(encoding="utf-8").splitlines():
         rungs = PARTS.get(line, rungs)
-        if line.startswith("| ") and not line.startswith("| certificate"):
+        if rungs and line.startswith("| ") and not line.startswith("| certificate"):
             first, *cells = (cell.strip() for cell in line.strip().strip("|").split(" | "))
             letters = [rung.letter for rung in rungs]
             found[titles[first]].update(zip(letters, cells, strict=True))
@@ -75,15 +77,40 @@ def write() -> None:
     if not _written:
         return
     text = DOCUMENT.read_text(encoding="utf-8")
-    before = text[: text.index(next(iter(PARTS)))]
+    before = text[: text.index(GLANCE)]
     tables = "".join(f"{part}\n\n{SAID[part]}{_tables(rungs)}" for part, rungs in PARTS.items())
     notes = "".join(f"{number}. {note}\n" for number, note in enumerate(_notes(), 1))
-    DOCUMENT.write_text(f"{before}{tables}{NOTES}\n\n{notes}", encoding="utf-8")
+    glance = f"{GLANCE}\n\n{at_a_glance(_written)}"
+    DOCUMENT.write_text(f"{before}{glance}{tables}{NOTES}\n\n{notes}", encoding="utf-8")
+
+
+def at_a_glance(cells: Mapping[str, Cells]) -> str:
+    """A sign for each cell, so that all rungs stand side by side."""
+    numbers = range(1, len(RUNGS) + 1)
+    parts = [f"{number}. {rung.full}\n" for number, rung in zip(numbers, RUNGS, strict=True)]
+    heads = " | ".join(map(str, numbers))
+    for family in _families():
+        parts.append(f"\n**{family}**\n\n| | {heads} |\n|---{'|:-:' * len(RUNGS)}|\n")
+        for row in ROWS:
+            if row.family == family:
+                signs = " | ".join(_sign(rung, cells[row.name]) for rung in RUNGS)
+                parts.append(f"| {title(row)} | {signs} |\n")
+    return "".join([*parts, "\n"])
+
+
+def _sign(rung: Rung, cells: Cells) -> str:
+    cell = cells[rung.letter]
+    warns = rung.letter == "L" or cell != "yes"
+    return ("⚠" if warns else "✓") if accepts(cell) else "·"
+
+
+def _families() -> list[str]:
+    return list(dict.fromkeys(row.family for row in ROWS))
 
 
 def _tables(rungs: tuple[Rung, ...]) -> str:
     parts = []
-    for family in dict.fromkeys(row.family for row in ROWS):
+    for family in _families():
         heads = " | ".join(rung.title for rung in rungs)
         parts.append(f"### {family}\n\n| certificate | {heads} |\n|---{'|---' * len(rungs)}|\n")
         for row in ROWS:
