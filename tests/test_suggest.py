@@ -5,6 +5,7 @@ server and no other one; and where it has none, no way of ours would have accept
 import hashlib
 import json
 import re
+import shlex
 import shutil
 import socket
 import ssl
@@ -18,7 +19,9 @@ from typing import Any
 import pytest
 import trustme
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
+import securemail
 from securemail import (
     IMAP4_SSL,
     IMAP4_STARTTLS,
@@ -27,11 +30,15 @@ from securemail import (
     FirstUseTrust,
     Pin,
     SecureMailWarning,
+    TLSError,
     TLSPolicy,
     Waive,
 )
 from securemail.cli import main
-from securemail.cli.visit import PROTOCOLS, Protocol, Way
+from securemail.cli.suggest import suggestion_for
+from securemail.cli.suggest.found import Refused
+from securemail.cli.visit import PROTOCOLS, Place, Protocol, Way
+from securemail.policy_file import ServerSettings
 from servers import scripts
 from servers.certificates import (
     Issuer,
@@ -46,9 +53,11 @@ from servers.kinds import HOST, KINDS
 from servers.malformed import MALFORMED, device
 from servers.pki import PKI, Issued
 from servers.recording import RecordingServer
+from servers.revocation import issuer_of, revocation_list
 
 Factory = Callable[..., RecordingServer]
 REFUSED = sorted(name for name, kind in KINDS.items() if kind.verify_code)
+EXPLANATIONS = Path(securemail.__file__).parent / "explanations"
 LONG = re.compile(r"([0-9A-F]{2}:){31}|sha256/[A-Za-z0-9+/]{43}=")  # fingerprint or pin
 COMPARE = "First compare the certificate by another way than this connection."
 
@@ -393,15 +402,26 @@ def test_an_exact_certificate_keeps_its_file(
     by_toml(way["toml"], HOST, server.port, monkeypatch)
 
 
+@pytest.mark.parametrize("pin", ["of the certificate", "of its key"])
 def test_a_pinned_certificate_keeps_its_pin(
-    pki: PKI, recording_server: Factory, suggest: Suggest, monkeypatch: pytest.MonkeyPatch
+    pin: str,
+    pki: PKI,
+    recording_server: Factory,
+    suggest: Suggest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """A key's has no waivers."""
     issued = pki["expired"]
     server = recording_server(scripts.imap_ok, context=issued.server_context())
     fingerprint = hashlib.sha256(issued.leaf_der).hexdigest()
-    (way,) = suggest(HOST, server.port, "--pin", fingerprint).found["ways"]
+    given, words = {
+        "of the certificate": (fingerprint, "ExactCertificate(pin=Pin.certificate("),
+        "of its key": (issued.spki_pin, EXPIRY),
+    }[pin]
+    (way,) = suggest(HOST, server.port, "--pin", given).found["ways"]
 
-    assert "ExactCertificate(pin=Pin.certificate(" in way["python"]
+    assert words in way["python"]
+    put_files(issued, pki)
     by_python(way["python"])
     by_toml(way["toml"], HOST, server.port, monkeypatch)
 
@@ -469,7 +489,7 @@ def test_a_server_of_a_policy_file(
         patched.setenv("SECUREMAIL_POLICY", "before.toml")
         suggested = suggest(HOST, server.port)
 
-    assert "These settings are those of" in suggested.said
+    assert "The settings start from" in suggested.said
     (way,) = suggested.found["ways"]
     assert 'minimum_version = "1.3"' in way["toml"]
     by_python(way["python"])
@@ -488,13 +508,26 @@ def test_an_unknown_server_is_to_be_learned(
     with pytest.raises(CertificateRejected):
         by_python(way["python"])
 
-    command, _, path = way["command"].partition(str(Path("known-servers").resolve()))
-    assert command == "securemail known learn "
-    FirstUseTrust("known-servers").expect(("imap", HOST, server.port), issued.spki_pin)
+    _, *command = shlex.split(way["command"])
+    assert main([*command, "--pin", pki["good"].spki_pin]) != 0
+    with pytest.raises(CertificateRejected):
+        by_python(way["python"])
+    assert main([*command, "--pin", issued.spki_pin]) == 0  # as it was got by another way
     by_python(way["python"])
     by_toml(way["toml"], HOST, server.port, monkeypatch)
-    found = suggest(HOST, server.port, "--known", "known-servers")
-    assert found.text.rpartition("Nothing to suggest")[1], path
+
+
+def test_a_known_server_with_another_key_is_not_learned_anew(
+    pki: PKI, recording_server: Factory, suggest: Suggest
+) -> None:
+    server = recording_server(scripts.imap_ok, context=pki["self_signed"].server_context())
+    known = FirstUseTrust("known-servers")
+    known.expect(("imap", HOST, server.port), pki["good"].spki_pin)
+    suggested = suggest(HOST, server.port, "--known", "known-servers")
+
+    assert (suggested.found["ways"], suggested.found["compare"]) == ([], None)
+    assert "confirms the new one, by another way than this connection" in suggested.said
+    assert "Did you change it?" in suggested.found["administrator"][0]
 
 
 def test_no_name_of_a_certificate_becomes_code(recording_server: Factory, suggest: Suggest) -> None:
@@ -519,7 +552,51 @@ def test_no_name_of_a_certificate_becomes_code(recording_server: Factory, sugges
     by_python(way["python"])
 
 
+def test_revocation_lists(pki: PKI, recording_server: Factory, suggest: Suggest) -> None:
+    """Revoked: nothing. And an exact certificate asks no authority, so they go."""
+    root = issuer_of(pki._workshop.root)
+    lists = {"revoked.crl": [pki["good"]], "none.crl": []}
+    for name, revoked in lists.items():
+        found = revocation_list(root, *revoked)
+        Path(name).write_bytes(found.public_bytes(Encoding.DER))
+
+    server = recording_server(scripts.imap_ok, context=pki["good"].server_context())
+    suggested = suggest(HOST, server.port, "--crl", "revoked.crl")
+    assert suggested.found["ways"] == []
+    assert "called the certificate back" in suggested.said
+    assert "was revoked by its authority on" in suggested.found["administrator"][0]
+
+    server = recording_server(scripts.imap_ok, context=pki["self_signed"].server_context())
+    suggested = suggest(HOST, server.port, "--crl", "none.crl")
+    (way,) = suggested.found["ways"]
+    assert "Revocation is not looked up then." in suggested.said
+    by_python(way["python"])
+
+    server = recording_server(scripts.imap_ok, context=pki["wrong_name"].server_context())
+    (way,) = suggest(HOST, server.port, "--crl", "none.crl").found["ways"]
+    assert 'crls=("none.crl",)' in way["python"]
+    by_python(way["python"])
+
+
 # --- what the handshake did not get past
+
+
+CODES = sorted(path.stem for path in EXPLANATIONS.glob("*.md"))
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_error_has_a_way_or_a_reason_why_not(code: str) -> None:
+    """Also those that no server of these tests causes."""
+    error = TLSError("it failed.", code=code, hint="Look there.", credentials_sent=False)
+    place = Place(protocol="imap", host=HOST, port=993)
+    settings = ServerSettings(policy=TLSPolicy())
+    refused = Refused(place=place, settings=settings, error=error, now=datetime.now(UTC))
+    found = suggestion_for(refused)
+
+    assert bool(found.ways) != bool(found.none)
+    assert found.compare is None
+    if code in ("weak-dh", "no-common-cipher"):
+        assert 'legacy_ciphers="why"' in found.ways[0].python
 
 
 def test_old_ciphers(
@@ -624,7 +701,10 @@ def test_a_port_where_nobody_listens(suggest: Suggest) -> None:
 # --- STARTTLS, and the other protocols
 
 
-@pytest.mark.parametrize("protocol", ["imap", "pop3", "smtp"])
+UPGRADING = {"imap": b"STARTTLS", "pop3": b"STLS", "smtp": b"STARTTLS"}
+
+
+@pytest.mark.parametrize("protocol", UPGRADING)
 @pytest.mark.parametrize("starttls", [False, True])
 def test_in_every_protocol(
     protocol: str, starttls: bool, pki: PKI, recording_server: Factory, suggest: Suggest
@@ -639,7 +719,9 @@ def test_in_every_protocol(
     suggested = suggest(HOST, server.port, *options, protocol=protocol)
     for record in server.wait(2):
         assert record.received_tls == b""
-        assert starttls == bool(record.received_clear)
+        said = record.received_clear.replace(b"\r\n", b" ").split(b" ")
+        assert (UPGRADING[protocol] in said, said == [b""]) == (starttls, not starttls)
+        assert not set(said) & {b"LOGIN", b"AUTH", b"USER", b"AUTHENTICATE"}
 
     (way,) = suggested.found["ways"]
     names: dict[str, Any] = {}

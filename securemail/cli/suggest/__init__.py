@@ -18,6 +18,7 @@ from ..other_way import other_way
 from ..visit import Outcome
 from . import ways
 from .administrator import sentences
+from .exact import is_waived
 from .found import Comparison, Refused, Suggestion, Way
 from .nothing import provider_in_the_way, why_nothing
 
@@ -110,7 +111,7 @@ def _warning(refused: Refused) -> str:
         return _STRICT
     if names := _names(refused):
         return _NAME.format(" or ".join(map(repr, names[:_MOST_NAMES])))
-    lasts = f" {_LASTS}" * ways.is_waived(refused)
+    lasts = f" {_LASTS}" * is_waived(refused)
     crls = " Revocation is not looked up then." * bool(refused.settings.policy.crls)
     return _BY_KEY + lasts + crls
 

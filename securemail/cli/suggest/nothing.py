@@ -19,8 +19,8 @@ from ...reasons import (
 )
 from ...trust.base import CAStore
 from ...well_known import provider_of
+from .exact import is_pinned, objections
 from .found import Refused
-from .ways import is_pinned, objections
 
 # The deepest trouble first.
 _NEVER: dict[type[Reason], str] = {

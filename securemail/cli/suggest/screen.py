@@ -23,8 +23,10 @@ def say_suggestion(refused: Refused, suggestion: Suggestion) -> None:
     if suggestion.warning:
         say(suggestion.warning, _MARGIN)
     if refused.settings.source and suggestion.ways:
-        source = f"These settings are those of {refused.settings.source}, with the change."
-        say(f"{source} What else stands there (auth) stays.", _MARGIN)
+        source = f"The settings start from {refused.settings.source}."
+        say(
+            f"{source} An entry counts whole: what else is said there (auth) goes with it.", _MARGIN
+        )
     for number, way in enumerate(suggestion.ways):
         say()
         _say_way(way, "Or: " if number else "")

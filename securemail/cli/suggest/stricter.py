@@ -16,6 +16,7 @@ from ...policy import Limits, TLSPolicy
 from ...policy_file import ServerSettings
 from ...trust.exact import ExactCertificate
 from ...values import Value
+from .. import status
 from ..visit import Outcome, visit
 
 NOTHING = "Nothing to suggest: it is accepted."
@@ -69,6 +70,8 @@ def _ask(
         return Answer(question, False, f"no: {error.message}")
     if found.error is None:
         return Answer(question, True, "yes, it would be accepted")
+    if found.status == status.UNREACHABLE:
+        return Answer(question, None, f"could not be asked: {found.error.message.rstrip()}")
     return Answer(question, False, f"no: {found.error.message.rstrip()}")
 
 

@@ -24,6 +24,7 @@ from ...trust.system import CertifiTrust, SystemTrust
 from ...trust.waive import EXPIRY, Waiver
 from ...values import Value
 from ..visit import Place
+from .found import Way
 
 _IMPORTED = re.compile(
     r"\b((?:IMAP4|POP3|SMTP)_(?:SSL|STARTTLS)|CATrust|CertifiTrust|ClientCertificate|"
@@ -217,3 +218,13 @@ def toml(place: Place, settings: Settings) -> str:
     """The server's table in the file that SECUREMAIL_POLICY names."""
     rows = (f"{name} = {written.toml}" for name, written in settings.items())
     return "\n".join((f"[servers.{quoted(place.address)}]", *rows))
+
+
+def way(title: str, place: Place, settings: Settings, *needs: str) -> Way:
+    """As it is written in both languages."""
+    return Way(
+        title=title,
+        needs=needs,
+        python=python(place, settings),
+        toml=toml(place, settings),
+    )
