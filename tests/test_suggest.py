@@ -667,6 +667,24 @@ def test_a_server_that_wants_a_certificate_of_ours(
     by_toml(way["toml"], HOST, server.port, monkeypatch)
 
 
+def test_a_certificate_of_ours_is_shown_to_verified_servers_alone(
+    pki: PKI, recording_server: Factory, suggest: Suggest
+) -> None:
+    """So the server's is named by its file; and where OpenSSL cannot verify that, there is no way."""
+    shutil.copy(pki.client_certificate("me"), "me.pem")
+    ours = ["--client-certificate", "me.pem"]
+    issued = pki["self_signed"]
+    server = recording_server(scripts.imap_ok, context=issued.server_context())
+    (way,) = suggest(HOST, server.port, *ours).found["ways"]
+    assert 'ExactCertificate("server.pem")' in way["python"]
+    put_files(issued, pki)
+    by_python(way["python"])
+
+    server = recording_server(scripts.imap_ok, context=pki["wrong_eku"].server_context())
+    assert suggest(HOST, server.port).found["ways"]
+    assert "No one setting" in suggest(HOST, server.port, *ours).found["none"]
+
+
 def test_starttls_where_it_is_not_offered_and_tls_where_it_is_clear(
     pki: PKI, recording_server: Factory, suggest: Suggest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,7 +36,7 @@ def exact_way(refused: Refused) -> Way | None:
     settings = written.settings_of(refused.settings)
     for gone in ("crls", "server_hostname"):  # it asks for no authority and no name
         settings.pop(gone, None)
-    if "client_certificate" in settings and not needs:
+    if "client_certificate" in settings and not _in_handshake(trust, waivers):
         return None  # it is shown only to servers that OpenSSL verified
     title = "Believe exactly this certificate, until a day" if waivers else "Believe its key alone"
     if not waivers and needs:
@@ -45,6 +45,12 @@ def exact_way(refused: Refused) -> Way | None:
         settings["strict_x509"] = written.TOLERANT
     settings["trust"] = trust
     return written.way(title, refused.place, settings, *needs)
+
+
+def _in_handshake(trust: Written, waivers: tuple[Waiver, ...]) -> bool:
+    """Whether OpenSSL verifies the server: by a file, and where its form is not waived."""
+    by_pin = trust.toml.startswith("{ pin")
+    return not by_pin and all(waiver.what != FORM for waiver in waivers)
 
 
 def is_pinned(refused: Refused, der: bytes) -> bool:
