@@ -670,7 +670,7 @@ def test_a_server_that_wants_a_certificate_of_ours(
 def test_a_certificate_of_ours_is_shown_to_verified_servers_alone(
     pki: PKI, recording_server: Factory, suggest: Suggest
 ) -> None:
-    """So the server's is named by its file; and where OpenSSL cannot verify that, there is no way."""
+    """So the server's is named by its file; where OpenSSL cannot verify that, there is no way."""
     shutil.copy(pki.client_certificate("me"), "me.pem")
     ours = ["--client-certificate", "me.pem"]
     issued = pki["self_signed"]
