@@ -12,24 +12,30 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..errors import CertificateRejected
+from ..policy import Limits
 from ..policy_file import ServerSettings
 from ..sasl.choose import APOP, Offer
 from . import options, status
 from .facts import fact_rows, read_facts
+from .other_way import other_way
 from .refusal import error_as_dict, option_for, say_error
+from .suggest import refused_of, suggestion_for
+from .suggest.screen import say_stricter, say_suggestion
+from .suggest.stricter import NOTHING, answers
 from .terminal import say, say_json, say_rows
-from .visit import Outcome, Place, visit
-
-# The server may have the protocol the other way, on another port; on this one, if it is not the
-# usual port for this way: it spoke in clear, or was silent where TLS comes first.
-_NOT_THAT_WAY = ("connect-refused", "connect-timed-out", "starttls-not-offered")
-_OTHER_WAY_HERE = {False: ("plaintext-port", "not-tls"), True: ("time-limit",)}
+from .visit import Outcome, visit
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("host", metavar="HOST", help="the server; also HOST:PORT or [IPV6]:PORT")
     options.add_place(parser)
     options.add_policy(parser)
+    parser.add_argument(
+        "--suggest",
+        action="store_true",
+        help="for a server that is refused, what would accept it; for another, whether stricter "
+        "policies would",
+    )
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--verbose", action="store_true", help="say what the policy stands for")
 
@@ -38,15 +44,17 @@ def run(args: argparse.Namespace) -> int:
     settings, limits = options.settings(args, options.places(args)), options.limits(args)
     if not args.json:
         _say_policies(settings.values(), args)
-    outcomes = []
+    outcomes, suggested = [], []
     for place, wanted in settings.items():
         outcomes.append(visit(place, wanted, limits))
         if not args.json:
             say_outcome(outcomes[-1])
-            sys.stdout.flush()
+        if args.suggest:
+            suggested.append(_suggest(outcomes[-1], wanted, limits, aloud=not args.json))
+        sys.stdout.flush()
     result = status.worst(outcome.status for outcome in outcomes)
     if args.json:
-        _say_json(outcomes, list(settings.values()), result)
+        _say_json(outcomes, list(settings.values()), suggested, result)
     elif len(outcomes) > 1:
         _say_total(outcomes, result)
     return result
@@ -61,6 +69,22 @@ def say_outcome(outcome: Outcome) -> None:
     if outcome.error is not None:
         say_error(outcome.error)
         _say_next(outcome)
+
+
+def _suggest(
+    outcome: Outcome, wanted: ServerSettings, limits: Limits, *, aloud: bool
+) -> dict[str, Any]:
+    """For people where `aloud`; for programs what is returned."""
+    if outcome.error is None:
+        found = answers(outcome, wanted, limits)
+        if aloud:
+            say_stricter(found)
+        return {"none": NOTHING, "stricter": [answer.as_dict() for answer in found]}
+    refused = refused_of(outcome, wanted)
+    suggestion = suggestion_for(refused)
+    if aloud:
+        say_suggestion(refused, suggestion)
+    return suggestion.as_dict()
 
 
 def outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
@@ -132,7 +156,12 @@ def _policy_as_dict(settings: ServerSettings) -> dict[str, str]:
     return source | {label: text.strip() for label, _, text in rows}
 
 
-def _say_json(outcomes: list[Outcome], settings: list[ServerSettings], result: int) -> None:
+def _say_json(
+    outcomes: list[Outcome],
+    settings: list[ServerSettings],
+    suggested: list[dict[str, Any]],
+    result: int,
+) -> None:
     """`policy` is that of all results; null where a policy file has several, which they name."""
     policies = [_policy_as_dict(wanted) for wanted in settings]
     shared = policies[0] if policies.count(policies[0]) == len(policies) else None
@@ -140,6 +169,8 @@ def _say_json(outcomes: list[Outcome], settings: list[ServerSettings], result: i
         outcome_as_dict(outcome) | {"policy": policy}
         for outcome, policy in zip(outcomes, policies, strict=True)
     ]
+    for found, suggestion in zip(results, suggested, strict=False):  # none without --suggest
+        found["suggestion"] = suggestion
     say_json({"policy": shared, "results": results, "status": result})
 
 
@@ -149,17 +180,9 @@ def _say_next(outcome: Outcome) -> None:
         say(f"As an option of this command: {option}.", "  ")
     if isinstance(outcome.error, CertificateRejected) and outcome.chain:
         say(f"To see the certificate: securemail pin {outcome.place.arguments}", "  ")
-    if (other := _other_way(outcome.place, outcome.error.code)) is not None:
+    if (other := other_way(outcome.place, outcome.error.code)) is not None:
         how = "with STARTTLS" if other.starttls else "with TLS from the first byte"
         say(f"To try it {how}: securemail check {other.arguments}", "  ")
-
-
-def _other_way(place: Place, code: str) -> Place | None:
-    if code in _NOT_THAT_WAY:
-        return place.otherwise()
-    if code in _OTHER_WAY_HERE[place.starttls]:
-        return place.otherwise() or place.other_way_here()
-    return None
 
 
 def _say_total(outcomes: list[Outcome], result: int) -> None:
