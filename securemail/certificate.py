@@ -140,7 +140,7 @@ class Certificate:
     def key(self) -> tuple[str, int, int]:
         """Kind of the public key, its bits, and the least that is accepted (112-bit security,
         NIST SP 800-57 part 1, table 2). `bits` is 0 where the kind has one size only."""
-        return key_size(self.parsed.public_key())
+        return key_size(public_key(self.parsed))
 
     @property
     def signature_hash(self) -> str | None:
@@ -198,6 +198,16 @@ class Certificate:
             return None
         except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
             raise ValueError(str(error)) from None
+
+
+def public_key(parsed: x509.Certificate) -> Any:
+    """Raises `ValueError` for a kind that `cryptography` does not know."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    try:
+        return parsed.public_key()
+    except UnsupportedAlgorithm as error:
+        raise ValueError(f"its kind of key is not known ({error})") from None
 
 
 def key_size(key: object) -> tuple[str, int, int]:

@@ -70,6 +70,7 @@ class Rung:
 
 
 CA, EXACT = "`CATrust(root)`, ", "`ExactCertificate` by "
+FILE = "`ExactCertificate` by the file, "
 BY_AUTHORITY = (
     Rung("C", "`CATrust(root)`", lambda s, _: TLSPolicy(trust=s.authority)),
     Rung(
@@ -99,9 +100,9 @@ BY_ITSELF = (
         lambda s, _: TLSPolicy(trust=ExactCertificate(pin=Pin.of_certificate(s.known_der))),
         EXACT,
     ),
-    Rung("E", "the file, `Waive.EXPIRY`", lambda s, _: s.exactly(EXPIRY), EXACT),
-    Rung("M", "the file, `Waive.MALFORMED`", lambda s, _: s.exactly(FORM), EXACT),
-    Rung("B", "the file, both waivers", lambda s, _: s.exactly(EXPIRY, FORM), EXACT),
+    Rung("E", "`Waive.EXPIRY`", lambda s, _: s.exactly(EXPIRY), FILE),
+    Rung("M", "`Waive.MALFORMED`", lambda s, _: s.exactly(FORM), FILE),
+    Rung("B", "both waivers", lambda s, _: s.exactly(EXPIRY, FORM), FILE),
     Rung("U", "`FirstUseTrust`, unknown", lambda s, port: s.first_use(port)),
     Rung("N", "`FirstUseTrust`, known", lambda s, port: s.first_use(port, s.pin)),
     Rung("O", "`FirstUseTrust`, another key", lambda s, port: s.first_use(port, OTHER_PIN)),

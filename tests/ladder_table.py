@@ -15,20 +15,27 @@ from servers.more_kinds import MORE_KINDS
 from tables import WRITING
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "certificates.md"
-PARTS = {
-    "## By an authority": BY_AUTHORITY,
-    "## By the certificate or the key": BY_ITSELF,
+PARTS = {  # as many columns as can be read side by side
+    "## By an authority": BY_AUTHORITY[:4],
+    "## By an authority, narrowed": BY_AUTHORITY[4:],
+    "## By the certificate or the key": BY_ITSELF[:3],
+    "## With a waiver": BY_ITSELF[3:6],
+    "## On first use": BY_ITSELF[6:],
 }
 SAID = {  # under the headings
     "## By an authority": """\
 `SystemTrust()` is judged as `CATrust` is, with the system's authorities in the place of the root;
 `root` is whoever should have signed, row by row. `legacy_ciphers=` warns at each *yes*
 (`LegacyCiphersWarning`).
-
 """,
+    "## By an authority, narrowed": "All with `trust=CATrust(root)`.\n",
     "## By the certificate or the key": """\
-What is named or learned is the certificate of the row, but for the last family but one.
-
+`ExactCertificate`. What is named is the certificate of the row; under "Another than the one" it is
+one that resembles it.
+""",
+    "## With a waiver": "`ExactCertificate`, named by its file.\n",
+    "## On first use": """\
+The server is not known, known by the key of the certificate of the row, or by another one.
 """,
 }
 NOTES, GLANCE = "## Notes", "## All at once"
@@ -78,7 +85,7 @@ def write() -> None:
         return
     text = DOCUMENT.read_text(encoding="utf-8")
     before = text[: text.index(GLANCE)]
-    tables = "".join(f"{part}\n\n{SAID[part]}{_tables(rungs)}" for part, rungs in PARTS.items())
+    tables = "".join(f"{part}\n\n{SAID[part]}\n{_tables(rungs)}" for part, rungs in PARTS.items())
     notes = "".join(f"{number}. {note}\n" for number, note in enumerate(_notes(), 1))
     glance = f"{GLANCE}\n\n{at_a_glance(_written)}"
     DOCUMENT.write_text(f"{before}{glance}{tables}{NOTES}\n\n{notes}", encoding="utf-8")
