@@ -33,6 +33,7 @@ from securemail import (
     TLSError,
     TLSPolicy,
     Waive,
+    reasons,
 )
 from securemail.cli import main
 from securemail.cli.suggest import suggestion_for
@@ -824,3 +825,26 @@ def test_without_the_option_nothing_of_it_is_said(
     assert main(["check", "--imap", f"{HOST}:{server.port}", "--json"]) == 0
     assert "suggestion" not in json.loads(capsys.readouterr().out)["results"][0]
     assert server.connections == 2
+
+
+def test_the_administrator_reads_whose_certificate_it_is(pki: PKI) -> None:
+    """Of what the server sends with its own, not of its own."""
+    now, leaf = datetime.now(UTC), pki["with_intermediate"].leaf_der
+    of_authority = (
+        reasons.Expired(now - timedelta(days=3), now),
+        reasons.WeakKey("RSA", 1024, 2048, "CN=Some authority"),
+    )
+    error = CertificateRejected("", reasons=of_authority, chain=(leaf,))
+    place = Place(protocol="imap", host=HOST, port=993)
+    settings = ServerSettings(policy=TLSPolicy())
+    found = suggestion_for(
+        Refused(place=place, settings=settings, error=error, chain=(leaf,), now=now)
+    )
+
+    first, second = found.administrator
+    assert first.startswith(
+        f"An authority's certificate that {HOST}:993 sends with its own expired"
+    )
+    assert second.startswith(f"The authority of {HOST}:993, CN=Some authority: its key is 1024-bit")
+    (way,) = found.ways  # by its own key, which nothing is wrong with
+    assert (PINNED in way.python, "waive" in way.python) == (True, False)
