@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import printable
-from .pem import parse
+from .pem import parse, public_key
 from .pins import fingerprint
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Certificate:
             raise ValueError("another issuer")
         from cryptography.hazmat.primitives.asymmetric import ec, padding
 
-        key: Any = issuer.parsed.public_key()
+        key = public_key(issuer.parsed)
         hash_: Any = self.parsed.signature_hash_algorithm
         is_ec = isinstance(key, ec.EllipticCurvePublicKey)
         how = (ec.ECDSA(hash_),) if is_ec else (padding.PKCS1v15(), hash_)
@@ -198,16 +198,6 @@ class Certificate:
             return None
         except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
             raise ValueError(str(error)) from None
-
-
-def public_key(parsed: x509.Certificate) -> Any:
-    """Raises `ValueError` for a kind that `cryptography` does not know."""
-    from cryptography.exceptions import UnsupportedAlgorithm
-
-    try:
-        return parsed.public_key()
-    except UnsupportedAlgorithm as error:
-        raise ValueError(f"its kind of key is not known ({error})") from None
 
 
 def key_size(key: object) -> tuple[str, int, int]:

@@ -6,7 +6,9 @@ import base64
 import binascii
 import os
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from .errors import PolicyError
 
@@ -103,6 +105,23 @@ def parse(der: bytes, source: Source = b"") -> x509.Certificate:
         raise PolicyError(
             f"{name_of(source)} holds a damaged certificate ({error}).", code="damaged-certificate"
         ) from None
+
+
+def public_key(parsed: x509.Certificate) -> Any:
+    """Its key. Raises `ValueError` for a kind that `cryptography` does not know."""
+    with known_key():
+        return parsed.public_key()
+
+
+@contextmanager
+def known_key() -> Iterator[None]:
+    """Reading a key: another kind than is known is a `ValueError`, as other bad ones are."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    try:
+        yield
+    except UnsupportedAlgorithm as error:
+        raise ValueError(f"its kind of key is not known ({error})") from None
 
 
 def name_of(source: Source) -> str:

@@ -90,10 +90,11 @@ def spki(der: bytes) -> bytes:
     """SubjectPublicKeyInfo (RFC 5280, 4.1.2.7) of the certificate `der`, DER."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-    from .pem import parse
+    from .pem import parse, public_key
 
-    key = parse(der).public_key()
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    key = public_key(parse(der))
+    octets: bytes = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return octets
 
 
 def _base64_digest(value: str, text: str) -> str:

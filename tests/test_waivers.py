@@ -14,6 +14,7 @@ from securemail import (
     CertificateRejected,
     ClientCertificate,
     ExactCertificate,
+    Peer,
     Pin,
     PinMismatch,
     PolicyError,
@@ -23,11 +24,13 @@ from securemail import (
     WaiverWarning,
     reasons,
 )
+from securemail.tls.facts import find_facts
+from securemail.trust.key_facts import leaf_facts
 from securemail.trust.malformed import malformed_facts
 from servers import scripts
 from servers.attempts import MAIL, PASSWORD, Mail, assert_nothing_said, failing
 from servers.leaks import leaks
-from servers.malformed import MALFORMED, UTC_TIME, Device, device, tlv
+from servers.malformed import HOST, MALFORMED, UTC_TIME, Device, device, tlv
 from servers.pki import PKI
 from servers.recording import RecordingServer
 
@@ -262,6 +265,21 @@ def test_no_cut_certificate_is_read(tmp_path: Path) -> None:
     for length in range(len(der)):
         with pytest.raises(ValueError, match=r"is cut|not enough values|unpack"):
             tuple(malformed_facts(der[:length], now))
+
+
+def test_a_kind_of_key_that_nobody_knows(tmp_path: Path) -> None:
+    """Is an error like others of reading, wherever the key is looked at."""
+    known = bytes.fromhex("06072a8648ce3d0201")  # id-ecPublicKey
+    der = device(tmp_path).der.replace(known, known[:-1] + b"\x7f")
+    now = datetime.now(UTC)
+    assert [type(reason) for reason in leaf_facts(der, now)] == [reasons.Malformed]
+    with pytest.raises(ValueError, match="kind of key is not known"):
+        tuple(malformed_facts(der, now))
+    with pytest.raises(ValueError, match="kind of key is not known"):
+        Pin.of_key(der)
+    peer = Peer(host=HOST, presented=(der,))
+    found = find_facts(peer, None, 18, "self-signed certificate", names=True, now=now)
+    assert [type(reason) for reason in found] == [reasons.Malformed]
 
 
 def test_a_refusal_is_told_once(tmp_path: Path, recording_server: Factory) -> None:

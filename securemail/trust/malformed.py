@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from ..certificate import key_size
+from ..pem import known_key
 from ..reasons import Reason
 from .key_facts import date_facts, small_key
 
@@ -21,7 +22,9 @@ def malformed_facts(der: bytes, now: datetime) -> Iterator[Reason]:
     from cryptography.hazmat.primitives.serialization import load_der_public_key
 
     validity, key = _validity_and_key(der)
-    yield from small_key(key_size(load_der_public_key(key)), "of a malformed certificate")
+    with known_key():
+        size = key_size(load_der_public_key(key))
+    yield from small_key(size, "of a malformed certificate")
     dates = _dates(validity)
     if dates is not None:
         yield from date_facts(*dates, now)
