@@ -121,6 +121,21 @@ class CommonNameOnly(Reason):
         return f"carries {named} and no subjectAltName, so it cannot be checked for {self.asked!r}"
 
 
+class AuthorityUnfit(Reason):
+    """An authority on the way to the root may not vouch for it: it has ended, is weak, is no
+    authority at all, or not one for such names (RFC 5280, 4.2.1.9 and 4.2.1.10)."""
+
+    code = "authority-unfit"
+    said: str
+    verify_code: int
+
+    def __str__(self) -> str:
+        return (
+            "comes by way of an authority that is not fit for it: OpenSSL says "
+            f'"{self.said}" (code {self.verify_code})'
+        )
+
+
 class WeakKey(Reason):
     """The public key is too short (RFC 9325, 4.5)."""
 

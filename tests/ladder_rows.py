@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from servers.malformed import MALFORMED
 
-AUTHORITY = "CSTLPR"  # every rung that goes by an authority and can accept
+AUTHORITY = "CSGTLPR"  # every rung that goes by an authority and can accept
 EXACT = "FKDEMB"  # every one that goes by the certificate
 KNOWN = "N"
 ITSELF = EXACT + KNOWN
@@ -99,8 +99,8 @@ _CHAINS = (
     ),
     Row("Chains", "no_aki", "T" + ITSELF),
     Row("Chains", "ca_not_critical", "T" + ITSELF),
-    Row("Revocation", "revoked", "CSTLP" + ITSELF),
-    Row("Revocation", "no_list", "CSTLP" + ITSELF),
+    Row("Revocation", "revoked", "CSGTLP" + ITSELF),
+    Row("Revocation", "no_list", "CSGTLP" + ITSELF),
     Row("Revocation", "must_staple", NOBODY, found=ALL, because=_STAPLE),
 )
 
@@ -160,8 +160,8 @@ _VERSION = (
     "extensions count, whatever the version."
 )
 _UNREAD = (
-    "A newer OpenSSL (3.6, with Python 3.14 and 3.15) cannot read this certificate at all: every "
-    "rung refuses it there, with the code `tls`, also where its form is waived."
+    "A newer OpenSSL (3.6, with Python 3.14 and 3.15) cannot read this certificate at all, and "
+    "refuses it with the code `tls`, also where its form is waived."
 )
 UNREADABLE = ("an end without seconds", "an end that is no time")
 _FORM = {

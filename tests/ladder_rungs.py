@@ -11,6 +11,7 @@ from securemail import (
     CATrust,
     ExactCertificate,
     FirstUseTrust,
+    NativeTrust,
     Pin,
     SystemTrust,
     TLSPolicy,
@@ -63,6 +64,10 @@ class Rung:
     title: str
     policy: Callable[[Shown, int], TLSPolicy]
     after: str = ""
+    by_the_system: bool = False  # the root is in SSL_CERT_FILE, and nobody else
+
+    def environment(self, given: "Shown") -> dict[str, str]:
+        return {"SSL_CERT_FILE": str(given.anchor)} if self.by_the_system else {}
 
     @property
     def full(self) -> str:
@@ -77,6 +82,12 @@ BY_AUTHORITY = (
         "S",
         "`SystemTrust() \\| CATrust(root)`",
         lambda s, _: TLSPolicy(trust=SystemTrust() | s.authority),
+    ),
+    Rung(
+        "G",
+        "`NativeTrust()`",
+        lambda _, __: TLSPolicy(trust=NativeTrust()),
+        by_the_system=True,
     ),
     Rung(
         "T", "`strict_x509=False`", lambda s, _: TLSPolicy(trust=s.authority, strict_x509=False), CA

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..pins import Pin
 from ..reasons import (
+    AuthorityUnfit,
     BadSignature,
     CommonNameOnly,
     CRLMissing,
@@ -109,6 +110,14 @@ def _unknown_issuer(reason: Any, peer: Peer) -> str:
         "One of two: the server must send its intermediate certificate (its administrator mends "
         'that), or its CA is a private one: then use TLSPolicy(trust=SystemTrust() | CATrust("ca.'
         'pem")). A single known server can be trusted by ExactCertificate("server.pem").'
+    )
+
+
+def _authority_unfit(reason: Any, peer: Peer) -> str:
+    return (
+        "Its administrator needs a certificate from an authority that may issue it, or must send "
+        "the right intermediate certificates. A single known server can be trusted by "
+        'ExactCertificate(pin=Pin.from_pem("server.pem")).'
     )
 
 
@@ -243,6 +252,7 @@ _ADVICE: dict[type[Reason], Callable[[Any, Peer], str]] = {
     KeyChanged: _key_changed,
     NotKnown: _not_known,
     BadSignature: _bad_signature,
+    AuthorityUnfit: _authority_unfit,
     SelfSigned: _self_signed,
     UntrustedRoot: _untrusted_root,
     UnknownIssuer: _unknown_issuer,

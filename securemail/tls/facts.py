@@ -13,6 +13,7 @@ from itertools import pairwise
 from ..certificate import Certificate
 from ..crl import CRL
 from ..reasons import (
+    AuthorityUnfit,
     BadSignature,
     CommonNameOnly,
     CRLMissing,
@@ -42,6 +43,9 @@ _NO_ISSUER = (2, 20, 21, 27)
 _FORM = (13, 14, 34, 41)  # dates that cannot be read, a critical extension nobody knows, ...
 _NOT_A_CA = 79  # of a certificate that is its own anchor: its form; else somebody who may not issue
 _OF_THE_CA = (79, 80, 81, 83, 89, 92)  # rules that only a CA certificate can break
+# Where nothing is wrong with the server's own: dates, path length, purpose, name constraints, key,
+# signature, and one that is no authority.
+_OF_AN_AUTHORITY = (9, 10, 25, 26, *range(47, 54), 67, 68, _NOT_A_CA)
 _EXPLAINED_BY: dict[int, tuple[type[Reason], ...]] = {
     3: (CRLMissing,),
     7: (BadSignature,),
@@ -86,7 +90,8 @@ def find_facts(
         return (Malformed(f"{found.what}; OpenSSL says: {said}") if code else found,)
     wanted = _EXPLAINED_BY.get(code, ())
     if code and not any(isinstance(reason, wanted) for reason in reasons):
-        reasons += (Unexplained(code, said),)
+        of_authority = code in _OF_AN_AUTHORITY
+        reasons += (AuthorityUnfit(said, code) if of_authority else Unexplained(code, said),)
     return reasons
 
 
@@ -106,7 +111,8 @@ def _facts(
         yield from weak_key(certificate)
     for certificate in chain:
         yield from weak_signature(certificate)
-    if code in _FORM or (code == _NOT_A_CA and isinstance(store, ExactCertificate)):
+    is_own_anchor = isinstance(store, ExactCertificate) and len(chain) == 1
+    if code in _FORM or (code == _NOT_A_CA and is_own_anchor):
         yield Malformed(said)
     if code in range(80, 95):
         yield NotStrict(said, _top(chain).issuer if code in _OF_THE_CA else chain[0].subject)
