@@ -224,6 +224,36 @@ def test_a_wrong_pin_is_refused(pki: PKI, recording_server: Factory, run: Run) -
     assert "As an option" not in text
 
 
+def test_a_certificate_of_ones_own(pki: PKI, recording_server: Factory, run: Run) -> None:
+    """In one file with its key, and in two; and what the server says without."""
+    context = pki["good"].server_context()
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(pki.ca_pem)
+    server = recording_server(scripts.imap_ok, context=context)
+    believes = [*target(server), "--ca", pki.ca_pem]
+    own = pki.client_certificate("alice")
+
+    status, text = run("check", *believes)
+    assert (status, "server demands a client certificate" in words(text)) == (REFUSED, True)
+    status, text = run("check", *believes, "--client-certificate", own)
+    assert (status, "a client certificate, SHA-256" in words(text)) == (FINE, True)
+    both = ["--client-certificate", own, "--client-key", own]
+    assert run("check", *believes, *both)[0] == FINE
+    status, text = run("check", *believes, "--client-key", own)
+    assert (status, "goes together with --client-certificate" in words(text)) == (USAGE, True)
+
+
+def test_a_revocation_list(pki: PKI, recording_server: Factory, run: Run, tmp_path: Path) -> None:
+    server = recording_server(scripts.imap_ok, context=pki["good"].server_context())
+    issuer, path = issuer_of(pki._workshop.root), tmp_path / "ca.crl"
+    for revoked, expected in (((pki["good"],), REFUSED), ((), FINE)):
+        path.write_bytes(revocation_list(issuer, *revoked).public_bytes(Encoding.PEM))
+        status, text = run("check", *target(server), "--ca", pki.ca_pem, "--crl", path)
+        assert status == expected
+        assert ("was revoked by its authority" in words(text)) == bool(revoked)
+        assert ("is not in the list of" in words(text)) == (not revoked)
+
+
 def test_a_second_pin_narrows(pki: PKI, recording_server: Factory, run: Run) -> None:
     server = recording_server(scripts.imap_ok, context=pki["good"].server_context())
     trust = ["--ca", pki.ca_pem, "--only-ca"]
