@@ -833,6 +833,7 @@ def test_the_administrator_reads_whose_certificate_it_is(pki: PKI) -> None:
     of_authority = (
         reasons.Expired(now - timedelta(days=3), now),
         reasons.WeakKey("RSA", 1024, 2048, "CN=Some authority"),
+        reasons.AuthorityUnfit("path length constraint exceeded", 25),
     )
     error = CertificateRejected("", reasons=of_authority, chain=(leaf,))
     place = Place(protocol="imap", host=HOST, port=993)
@@ -841,10 +842,12 @@ def test_the_administrator_reads_whose_certificate_it_is(pki: PKI) -> None:
         Refused(place=place, settings=settings, error=error, chain=(leaf,), now=now)
     )
 
-    first, second = found.administrator
+    first, second, third = found.administrator
     assert first.startswith(
         f"An authority's certificate that {HOST}:993 sends with its own expired"
     )
     assert second.startswith(f"The authority of {HOST}:993, CN=Some authority: its key is 1024-bit")
+    assert third.startswith(f"An authority above the certificate of {HOST}:993 is refused by")
+    assert '"path length constraint exceeded"' in third
     (way,) = found.ways  # by its own key, which nothing is wrong with
     assert (PINNED in way.python, "waive" in way.python) == (True, False)

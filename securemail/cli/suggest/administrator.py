@@ -7,6 +7,7 @@ from typing import Any
 
 from ...certificate import Certificate
 from ...reasons import (
+    AuthorityUnfit,
     BadSignature,
     CommonNameOnly,
     Expired,
@@ -88,6 +89,14 @@ def _unknown_issuer(reason: Any, address: str, refused: Refused) -> str:
     return (
         f'The server {address} {sends}: please send the intermediate "{reason.issuer}" as well. If '
         "that is an authority of your own, please give me its certificate."
+    )
+
+
+def _authority_unfit(reason: Any, address: str, refused: Refused) -> str:
+    return (
+        f"An authority above the certificate of {address} is refused by OpenSSL "
+        f'("{reason.said}"); please send the current intermediate certificates, or get a '
+        "certificate from an authority that may issue it."
     )
 
 
@@ -185,6 +194,7 @@ _SAY: dict[type[Reason], Callable[[Any, str, Refused], str]] = {
     SelfSigned: _self_signed,
     UntrustedRoot: _untrusted_root,
     UnknownIssuer: _unknown_issuer,
+    AuthorityUnfit: _authority_unfit,
     BadSignature: _bad_signature,
     NameMismatch: _name,
     CommonNameOnly: _common_name,
