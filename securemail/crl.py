@@ -7,7 +7,7 @@ import os
 import re
 import ssl
 import tempfile
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -90,8 +90,14 @@ def load_crls(context: ssl.SSLContext, crls: tuple[CRL, ...]) -> None:
 def crl_sources(given: Any) -> tuple[Source, ...]:
     """One source or several, checked: each can be read and holds a list."""
     is_one = isinstance(given, (str, bytes, os.PathLike))
-    sources = (given,) if is_one else tuple(given)
+    sources = tuple(given) if isinstance(given, Iterable) and not is_one else (given,)
     for source in sources:
+        if not isinstance(source, (str, bytes, os.PathLike)):
+            raise PolicyError(
+                f"crls={printable(repr(source), 60)} is no revocation list.",
+                code="crl",
+                hint='Name its file, crls="corp.crl", or a tuple of several.',
+            )
         read_crls(source)
     return tuple(one if is_pem(one) else os.fspath(one) for one in sources)
 

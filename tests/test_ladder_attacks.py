@@ -18,6 +18,7 @@ of docs/certificates.md, under each rung. Where each attack is shown:
 - a known line for another port, protocol or name: test_first_use
 - a known-servers file cut, edited, half-written, written by two at once: test_known_servers
 - a forged list, another authority's, a stale one: test_revocation; here an older beside the new one
+- the certificate that is believed, shown by somebody without its key: here
 - a waiver after its day, or for another certificate: test_waivers; table
 """
 
@@ -397,3 +398,78 @@ def test_an_older_list_beside_the_new_one_hides_nothing(
     assert refused(server, TLSPolicy(trust=trust, crls=tuple(paths))).code == "revoked"
     (tmp_path / "older.crl").write_bytes(older.public_bytes(Encoding.PEM))
     signs_in(server, TLSPolicy(trust=trust, crls=(tmp_path / "older.crl",)))
+
+
+# -- the right certificate, without its key
+
+
+def first_flight(server: ssl.SSLContext) -> bytes:
+    """What the right server answers to some client's hello: it signs that client's random number
+    with it (RFC 5246, 7.4.3)."""
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    hello, answer = ssl.MemoryBIO(), ssl.MemoryBIO()
+    asking = client.wrap_bio(ssl.MemoryBIO(), hello)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        asking.do_handshake()
+    answering = server.wrap_bio(hello, answer, server_side=True)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        answering.do_handshake()
+    return answer.read()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("rung", ["authority", "file", "key", "certificate", "form", "known"])
+def test_the_right_certificate_without_its_key(
+    rung: str,
+    version: ssl.TLSVersion,
+    pki: PKI,
+    tmp_path: Path,
+    recording_server: Callable[..., RecordingServer],
+) -> None:
+    """He has recorded what the server said to somebody, and says it again. Above all where OpenSSL
+    verifies no chain: the certificate fits to the last octet, and the proof is for another."""
+    issued = pki["good"]
+    store = FirstUseTrust(tmp_path / "known")
+    policy = TLSPolicy(
+        trust={
+            "authority": CATrust(pki.ca_pem),
+            "file": ExactCertificate(issued.leaf_pem),
+            "key": ExactCertificate(pin=issued.spki_pin),
+            "certificate": ExactCertificate(pin=Pin.of_certificate(issued.leaf_der)),
+            "form": ExactCertificate(issued.leaf_pem, waive=FORM),
+            "known": store,
+        }[rung]
+    )
+    context = issued.server_context(minimum_version=version, maximum_version=version)
+    flight = first_flight(context)
+
+    def replays(conversation: Conversation) -> None:
+        head = conversation.read(5)
+        hello = conversation.read(int.from_bytes(head[3:], "big"))
+        # TLS 1.3 wants the client's session id back (RFC 8446, 4.1.3): all that need not be proved.
+        own = hello[39:71] if version == ssl.TLSVersion.TLSv1_3 else flight[44:76]
+        conversation.send(flight[:44] + own + flight[76:])
+        conversation.sleep_until_closed(10)
+
+    attacker = recording_server(replays)
+    store.expect(("imap", HOST, attacker.port), issued.spki_pin)
+    with pytest.raises(TLSError) as caught:
+        MAIL["imap"].attempt(attacker, server_hostname=HOST, policy=policy)
+    assert not isinstance(caught.value, CertificateRejected)  # nothing is wrong with it as such
+    if version == ssl.TLSVersion.TLSv1_2:
+        assert caught.value.code == "key-unproved"
+        assert "could not prove that it has its key" in str(caught.value)
+    else:  # what it says next is under a secret that he has not
+        assert caught.value.reason in ("DECRYPTION_FAILED_OR_BAD_RECORD_MAC", "BAD_RECORD_MAC")
+    assert "No password was sent." in str(caught.value)
+    assert_nothing_said(list(attacker.wait()))
+
+    # The control: the same server, by itself.
+    server = recording_server(scripts.imap_ok, context=context)
+    store.expect(("imap", HOST, server.port), issued.spki_pin)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        MAIL["imap"].attempt(server, server_hostname=HOST, policy=policy)
+    (record,) = server.wait()
+    assert leaks(record.received_tls, PASSWORD)

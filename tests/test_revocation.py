@@ -235,6 +235,13 @@ def test_what_is_no_list(content: Any, pki: PKI, tmp_path: Path) -> None:
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("thing", [None, 7, (None,), [b"", 7]])
+def test_what_is_not_even_a_path(thing: Any) -> None:
+    with pytest.raises(PolicyError) as caught:
+        TLSPolicy(crls=thing)
+    assert caught.value.code == "crl"
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match=r"revocation list file .* cannot be read"):
         TLSPolicy(crls=tmp_path / "none.crl")  # type: ignore[arg-type]

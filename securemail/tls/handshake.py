@@ -55,6 +55,12 @@ _RENEGOTIATION = Known(
     "the server lacks secure renegotiation (RFC 5746), which every server has had since 2010.",
     "It must be upgraded; no setting here does without.",
 )
+_UNPROVED = Known(
+    "key-unproved",
+    "the server showed a certificate and could not prove that it has its key.",
+    "Do not go on: somebody else may be showing it. Or the server was given a key that does not "
+    "belong to its certificate; its administrator finds that in its log.",
+)
 _NOT_TLS = Known(
     "not-tls",
     "the other side does not speak TLS on this port.",
@@ -93,6 +99,7 @@ HANDSHAKE = {
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": _CLIENT_CERTIFICATE,
     **dict.fromkeys(_REFUSALS, _REFUSED),
     "UNSAFE_LEGACY_RENEGOTIATION_DISABLED": _RENEGOTIATION,
+    "BAD_SIGNATURE": _UNPROVED,
     "WRONG_VERSION_NUMBER": _NOT_TLS,
     "PACKET_LENGTH_TOO_LONG": _NOT_TLS,
     "RECORD_LAYER_FAILURE": _NOT_TLS,
