@@ -1,0 +1,108 @@
+"""One attack, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, get_args
+
+from ...values import Value
+
+if TYPE_CHECKING:
+    from .steps import Step
+
+Protocol = Literal["imap", "pop3", "smtp"]
+Mode = Literal["starttls", "tls"]
+Kind = Literal["LEAK", "FOOLED", "STUCK", "refused", "fine"]
+Moment = Literal[
+    "connect",
+    "handshake",
+    "greeting",
+    "offer",
+    "hello",
+    "consent",
+    "offer-again",
+    "sign-in",
+    "challenge",
+    "answer",
+    "select",
+    "stat",
+    "list",
+    "fetch",
+    "append",
+    "mail",
+    "rcpt",
+    "data",
+    "message",
+    "bye",
+]
+"""When a server acts. `offer` answers CAPABILITY, CAPA and EHLO, `hello` HELO, `consent` STARTTLS
+and STLS, `offer-again` is `offer` after the upgrade. `sign-in` is at once when one is asked for,
+each `challenge` in its course, `answer` at its end. `list` is also LSUB and UIDL, `fetch` RETR and
+TOP; `message` comes when DATA has ended."""
+
+#: Of certificates: what a client that trusts the authority should accept.
+GOOD_KINDS = frozenset({"good", "rsa", "intermediate"})
+
+ALL: tuple[Protocol, ...] = get_args(Protocol)
+BOTH: tuple[Mode, ...] = get_args(Mode)
+
+REFUSED: tuple[Kind, ...] = ("refused",)
+FINE: tuple[Kind, ...] = ("fine",)
+HARMLESS: tuple[Kind, ...] = ("refused", "fine")
+
+
+class Scram(Value, kw_only=True):
+    """How the server plays its part of SCRAM (RFC 5802); as it is here, honestly.
+
+    `signature`: right, wrong, empty, missing (a success without one) or error (`e=`). `nonce`:
+    appended to the client's, which is right; or the client's own, or one of the server's.
+    """
+
+    iterations: int = 4096
+    signature: Literal["right", "wrong", "empty", "missing", "error"] = "right"
+    nonce: Literal["appended", "the client's", "the server's"] = "appended"
+    salt: bytes = b"a salt of 16 oct"
+
+
+class Scenario(Value, kw_only=True):
+    """What a hostile server does, where that is not what a polite one does.
+
+    `at`: for moments, the steps in the place of the polite answer. `certificate`: a kind of
+    `Authority.context_for`. `mechanisms`: what it offers for signing in, over TLS as in clear,
+    unless `in_clear` says otherwise. `may_get`: what a client may give to this server once there
+    is TLS. "nothing" where it is not the server that the client wants, "proof" where it must show
+    first that it knows the password. `ends`: after this moment, or "proof", a client that saw
+    through it says nothing but goodbye. `expects`: what the verdict on a good client may be.
+    """
+
+    name: str
+    says: str
+    family: str
+    protocols: tuple[Protocol, ...] = ALL
+    modes: tuple[Mode, ...] = BOTH
+    at: Mapping[Moment, tuple[Step, ...]] = MappingProxyType({})
+    certificate: str = "good"
+    mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
+    in_clear: tuple[str, ...] | None = None
+    scram: Scram = Scram()
+    apop: bytes = b""
+    may_get: Literal["nothing", "proof", "password"] = "password"
+    ends: str | None = None
+    expects: tuple[Kind, ...] = REFUSED
+
+    def _check(self) -> None:
+        unknown = set(self.at) - set(get_args(Moment))
+        if unknown:
+            raise ValueError(f"scenario {self.name}: no such moment: {', '.join(sorted(unknown))}")
+        self._set("at", MappingProxyType(dict(self.at)))
+
+    @property
+    def is_control(self) -> bool:
+        """Whether nothing is wrong here, and a client should get its mail."""
+        return self.expects == FINE
+
+    @property
+    def is_impostor(self) -> bool:
+        """Whether its certificate, or its TLS, is not what a client can rely on."""
+        return self.certificate not in GOOD_KINDS
