@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import queue
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,9 @@ LIST = ROOT / "tests" / "mutation.toml"
 RESULTS = ROOT / ".venvs" / "mutants.json"
 PATIENCE = 3  # times as long as without a change, and a little: then a change counts as noticed
 A_LITTLE = 10  # seconds
+LONGEST = 600  # seconds, of the tests of a module without a change
+LATE = 124  # as the exit status of a program
+Entry = dict[str, str]  # of what is explained: module, was, becomes, why
 NOT_COPIED = shutil.ignore_patterns(".git", ".venvs", "_build", "__pycache__", ".hypothesis")
 
 # Run in each copy: has imported what takes long, and tests each change in a fork of itself.
@@ -59,7 +63,8 @@ class Copy:
         (self.folder / ".venvs").mkdir()
         env = {**os.environ, "PYTHONPATH": str(folder), "SECUREMAIL_WRITE_TABLES": "0"}
         self._stamp = time.time()
-        self._process = subprocess.Popen(
+        self._running: int | None = None
+        self._process: Any = subprocess.Popen(
             [sys.executable, "-c", RUNNER],
             cwd=folder,
             env=env,
@@ -70,7 +75,9 @@ class Copy:
         )
 
     def end(self) -> None:
-        assert self._process.stdin is not None
+        """Also in the middle of a run, from another thread."""
+        if self._running is not None:
+            end_group(self._running)
         self._process.kill()
         self._process.wait()
 
@@ -82,36 +89,40 @@ class Copy:
         os.utime(path, (self._stamp, self._stamp))
 
     def test(self, tests: list[str], seconds: float) -> int:
-        """pytest's exit status; 124 after `seconds`."""
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        print(*tests, file=stdin, flush=True)
-        child = int(stdout.readline())
+        """pytest's exit status; `LATE` after `seconds`."""
+        self._process.stdin.write(" ".join(tests) + "\n")
+        self._process.stdin.flush()
+        self._running = child = int(self._process.stdout.readline())
         late = threading.Event()
-
-        def end() -> None:
-            late.set()
-            with contextlib.suppress(OSError):
-                os.killpg(child, signal.SIGKILL)
-
-        timer = threading.Timer(seconds, end)
+        timer = threading.Timer(seconds, lambda: (late.set(), end_group(child)))
         timer.start()
         try:
-            status = int(stdout.readline())
+            status = int(self._process.stdout.readline())
         finally:
             timer.cancel()
-            with contextlib.suppress(OSError):
-                os.killpg(child, signal.SIGKILL)  # what the tests had started
-        return 124 if late.is_set() else status
+            end_group(child)  # what the tests had started
+            self._running = None
+        return LATE if late.is_set() else status
+
+    @property
+    def said(self) -> str:
+        """By the last run of the tests."""
+        return (self.folder / "said.txt").read_text(errors="replace")
+
+
+def end_group(leader: int) -> None:
+    with contextlib.suppress(OSError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 class Results:
     """What was found, kept between runs as long as the module is the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, fresh: bool) -> None:
         self._lock = threading.Lock()
         self._found: dict[str, str] = {}
+        if fresh:
+            return
         with contextlib.suppress(OSError, ValueError):
             self._found = json.loads(RESULTS.read_text())
 
@@ -165,19 +176,82 @@ class Progress:
                 print(line, flush=True)
 
 
-def explained(entries: list[dict[str, str]], module: str, mutant: Mutant) -> dict[str, str] | None:
-    """The entry for it, where there is one."""
-    for entry in entries:
-        if (entry["module"], entry["was"]) == (module, mutant.was) and entry.get(
-            "becomes", mutant.becomes
-        ) == mutant.becomes:
-            return entry
-    return None
+class Runs:
+    """All that is to be tested, on several copies at once."""
+
+    def __init__(
+        self, modules: list["Module"], results: Results, jobs: int, entries: list[Entry]
+    ) -> None:
+        self._work = [
+            (module, each)
+            for module in modules
+            for each in module.mutants
+            if not results.killed(key_of(module.name, each))
+            and not explained(entries, module.name, each)
+        ]
+        self._modules = modules
+        self._results = results
+        self._jobs = jobs
+        self._seconds: dict[str, float] = {}
+        self.survivors: list[tuple[str, Mutant]] = []
+
+    def go(self) -> None:
+        total = sum(len(module.mutants) for module in self._modules)
+        say(f"{total} changes of {len(self._modules)} modules, {len(self._work)} to be tested")
+        self._progress = Progress(len(self._work))
+        with copies(self._jobs) as made, ThreadPoolExecutor(self._jobs) as pool:
+            self._free = queue.SimpleQueue()
+            for copy in made:
+                self._free.put(copy)
+            self._time_unchanged(made[0])
+            try:
+                for _ in pool.map(self._try, self._work):
+                    pass
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for copy in made:
+                    copy.end()
+                raise
+
+    def _time_unchanged(self, copy: Copy) -> None:
+        for module in {module.name: module for module, _ in self._work}.values():
+            began = time.monotonic()
+            if copy.test(module.tests, LONGEST) != 0:
+                sys.exit(f"{copy.said}\nthe tests of {module.name} fail without any change")
+            self._seconds[module.name] = (time.monotonic() - began) * PATIENCE + A_LITTLE
+
+    def _try(self, item: tuple["Module", Mutant]) -> None:
+        module, mutant = item
+        copy = self._free.get()
+        try:
+            copy.write(module.name, mutant.code)
+            is_killed = copy.test(module.tests, self._seconds[module.name]) != 0
+        finally:
+            copy.write(module.name, module.source)
+            self._free.put(copy)
+        outcome = "killed" if is_killed else "survived"
+        self._results.add(key_of(module.name, mutant), outcome)
+        if not is_killed:
+            self.survivors.append((module.name, mutant))
+        self._progress.tell(module.name, outcome)
 
 
-def run(copy: Copy, module: str, tests: list[str], mutant: Mutant, seconds: float) -> str:
-    copy.write(module, mutant.code)
-    return "survived" if copy.test(tests, seconds) == 0 else "killed"
+class Module:
+    """One that is changed: `tests` are the files that should notice."""
+
+    def __init__(self, name: str, tests: list[str]) -> None:
+        self.name = name
+        self.tests = [f"tests/{each}.py" for each in tests]
+        self.source = (ROOT / "securemail" / f"{name}.py").read_text(encoding="utf-8")
+        self.mutants = mutants(self.source)
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def told(module: str, mutant: Mutant) -> str:
+    return f"\n{module} {mutant.definition}\n  - {mutant.was}\n  + {mutant.becomes}"
 
 
 def main() -> int:
@@ -189,96 +263,54 @@ def main() -> int:
     asked = parser.parse_args()
 
     config: dict[str, Any] = tomllib.loads(LIST.read_text(encoding="utf-8"))
-    wanted: dict[str, list[str]] = {
-        module: [f"tests/{name}.py" for name in names]
-        for module, names in config["tests"].items()
-        if not asked.modules or module in asked.modules
-    }
-    if unknown := set(asked.modules) - set(wanted):
+    if unknown := set(asked.modules) - set(config["tests"]):
         sys.exit(f"not in {LIST.name}: {', '.join(sorted(unknown))}")
-    sources = {
-        module: (ROOT / "securemail" / f"{module}.py").read_text(encoding="utf-8")
-        for module in wanted
-    }
-    made = {module: mutants(source) for module, source in sources.items()}
-    if asked.list:
-        for module, each in made.items():
-            for mutant in each:
-                print(f"{module} {mutant.definition}\n  - {mutant.was}\n  + {mutant.becomes}")
-        print(f"{sum(map(len, made.values()))} changes of {len(made)} modules")
-        return 0
-
-    results, survivors = Results(), []
-    work = [
-        (module, mutant)
-        for module, each in made.items()
-        for mutant in each
-        if asked.again or not results.killed(key_of(module, mutant))
+    modules = [
+        Module(name, tests)
+        for name, tests in config["tests"].items()
+        if not asked.modules or name in asked.modules
     ]
-    print(
-        f"{sum(map(len, made.values()))} changes of {len(made)} modules, {len(work)} to be tested",
-        flush=True,
+    if asked.list:
+        for module in modules:
+            for mutant in module.mutants:
+                say(told(module.name, mutant))
+        return 0
+    entries: list[Entry] = config.get("explained", [])
+    is_known = [] if asked.again else entries  # these are not tried again
+    runs = Runs(modules, Results(fresh=asked.again), asked.jobs, is_known)
+    try:
+        runs.go()
+    except KeyboardInterrupt:
+        say("\ninterrupted; the next run goes on from here")
+        return 130
+    return report(entries, modules, runs.survivors)
+
+
+def explained(entries: list[Entry], module: str, mutant: Mutant) -> bool:
+    """Whether there is an entry for it; one without `becomes` is for every change of that line."""
+    return any(
+        (entry["module"], entry["was"]) == (module, mutant.was)
+        and entry.get("becomes", mutant.becomes) == mutant.becomes
+        for entry in entries
     )
-    progress = Progress(len(work))
-    with copies(asked.jobs) as free:
-        longest: dict[str, float] = {}
-        for module, tests in wanted.items():
-            if not any(module == each for each, _ in work):
-                continue
-            began = time.monotonic()
-            if free[0].test(tests, 600) != 0:
-                print((free[0].folder / "said.txt").read_text())
-                sys.exit(f"the tests of {module} fail without any change: {' '.join(tests)}")
-            longest[module] = (time.monotonic() - began) * PATIENCE + A_LITTLE
-        lock = threading.Lock()
-
-        def try_one(item: tuple[str, Mutant]) -> None:
-            module, mutant = item
-            with lock:
-                copy = free.pop()
-            try:
-                outcome = run(copy, module, wanted[module], mutant, longest[module])
-            finally:
-                copy.write(module, sources[module])
-                with lock:
-                    free.append(copy)
-            results.add(key_of(module, mutant), outcome)
-            if outcome == "survived":
-                survivors.append((module, mutant))
-            progress.tell(module, outcome)
-
-        pool = ThreadPoolExecutor(asked.jobs)
-        try:
-            for _ in pool.map(try_one, work):
-                pass
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            print("\ninterrupted; the next run goes on from here", flush=True)
-            return 130
-        finally:
-            pool.shutdown(cancel_futures=True)
-    return report(config.get("explained", []), made, survivors)
 
 
-def report(
-    entries: list[dict[str, str]],
-    made: dict[str, list[Mutant]],
-    survivors: list[tuple[str, Mutant]],
-) -> int:
+def report(entries: list[Entry], modules: list[Module], survivors: list[tuple[str, Mutant]]) -> int:
     """Tell what survived without an explanation, and explanations of what is not there."""
-    open_ones = [each for each in survivors if explained(entries, *each) is None]
-    print(f"\n{len(survivors)} survived, {len(survivors) - len(open_ones)} of them explained")
-    for module, mutant in open_ones:
-        print(f"\n{module} {mutant.definition}\n  - {mutant.was}\n  + {mutant.becomes}")
+    unexplained = [each for each in survivors if not explained(entries, *each)]
+    say(f"\n{len(survivors)} survived, {len(survivors) - len(unexplained)} of them explained")
+    for module, mutant in unexplained:
+        say(told(module, mutant))
     stale = [
         entry
         for entry in entries
-        if entry["module"] in made
-        and not any(explained([entry], entry["module"], each) for each in made[entry["module"]])
+        for module in modules
+        if entry["module"] == module.name
+        and not any(explained([entry], module.name, each) for each in module.mutants)
     ]
     for entry in stale:
-        print(f"\nexplained, but no such change: {entry['module']}: {entry['was']}")
-    return 1 if open_ones or stale else 0
+        say(f"\nexplained, but no such change: {entry['module']}: {entry['was']}")
+    return 1 if unexplained or stale else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The changes that `scripts/mutate` makes to a module: Cosmic Ray's, of each kind a few, and ours."""
+"""The changes that `scripts/mutate` makes to a module: some of Cosmic Ray's, and ours."""
 
 import ast
 import difflib
@@ -107,7 +107,7 @@ class CatchNothing(Operator):
 
 
 class Negate(Operator):
-    """`if x` becomes `if not (x)`, where nothing in x is a comparison, which has its own changes."""
+    """`if x` becomes `if not (x)`, where x is no comparison, which has changes of its own."""
 
     COVERED = ("comparison", "not_test", "and_test", "or_test")
 
