@@ -94,34 +94,54 @@ def only_one(name):
 
 
 def run(arguments, seconds, env=None, show=True):
-    """Run a program to its end, at most `seconds`; return its exit status and its output.
+    """Run a program to its end, at most `seconds`; return its exit status and its output."""
+    program = Program(arguments, env, show)
+    try:
+        return program.wait(seconds)
+    finally:
+        program.end()
+
+
+class Program:
+    """A program that runs. Whoever starts one calls `end`, whatever happens.
 
     It gets a process group of its own, so that on Ctrl-C, or when the time is up, whatever it
     started (test workers, mail servers) can be told as well.
     """
-    process = subprocess.Popen(
-        arguments,
-        cwd=ROOT,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    output = bytearray()
-    reader = threading.Thread(target=_copy, args=(process.stdout, output, show), daemon=True)
-    reader.start()
-    try:
-        status = process.wait(timeout=seconds)
-        if _group_exists(process.pid):
-            say("note: {} left processes behind; ending them".format(arguments[0]))
-    except subprocess.TimeoutExpired:
-        say("\n{} did not end within {} s".format(arguments[0], seconds))
-        status = 124
-    finally:
-        _end_group(process)
-        reader.join(timeout=5)
-    return status, output.decode("utf-8", "replace")
+
+    def __init__(self, arguments, env=None, show=True):
+        self.name = arguments[0]
+        self._process = subprocess.Popen(
+            arguments,
+            cwd=ROOT,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._output = bytearray()
+        self._reader = threading.Thread(
+            target=_copy, args=(self._process.stdout, self._output, show), daemon=True
+        )
+        self._reader.start()
+
+    def wait(self, seconds):
+        """Return its exit status and its output; after `seconds` it is ended."""
+        try:
+            status = self._process.wait(timeout=seconds)
+            if _group_exists(self._process.pid):
+                say("note: {} left processes behind; ending them".format(self.name))
+        except subprocess.TimeoutExpired:
+            say("\n{} did not end within {} s".format(self.name, seconds))
+            status = 124
+        self.end()
+        return status, self._output.decode("utf-8", "replace")
+
+    def end(self):
+        """Does nothing where it, and all that it started, has ended."""
+        _end_group(self._process)
+        self._reader.join(timeout=5)
 
 
 def _copy(stream, output, show):

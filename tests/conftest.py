@@ -7,6 +7,7 @@ installs both.
 
 import contextlib
 import ssl
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,6 +26,36 @@ from servers.processes import open_folder, skipped_where_unavailable
 from servers.recording import RecordingServer, Script
 from tables import _compared_with_the_document as _compared_with_the_document
 from tables import write
+
+# Files that take long, as against the number of their tests; begun last they would be waited for,
+# by one process of several. Those that wait for their servers and those that compute, in turns.
+LONGEST = (
+    "test_bad_servers",
+    "test_certificates",
+    "test_upgrade_ends",
+    "test_docs",
+    "test_servers_sign_in",
+    "test_real_servers",
+    "test_slow_lines",
+    "test_known_servers",
+    "test_broken_replies",
+    "test_real_sign_in",
+    "test_real_scram",
+    "test_channel_binding",
+    "test_dropin",
+    "test_plain_connections",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, then those with the most tests. Within a file nothing changes."""
+    tests = Counter(item.path for item in items)
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+
+    def order(item: pytest.Item) -> tuple[int, int]:
+        return ranks.get(item.path.stem, len(LONGEST)), -tests[item.path]
+
+    items.sort(key=order)
 
 
 def pytest_sessionfinish() -> None:

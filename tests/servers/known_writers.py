@@ -64,6 +64,7 @@ def hold(path: str) -> None:
 
 def kill(path: str, rounds: str, seed: str) -> None:
     chance = random.Random(seed)
+    longest = 2 * seconds_of_a_write(path)  # a busy machine gets the same number of writes
     acknowledged: set[int] = set()
     number, in_the_middle = 0, 0
     for turn in range(int(rounds)):
@@ -77,7 +78,7 @@ def kill(path: str, rounds: str, seed: str) -> None:
         if child == 0:
             write_for_ever(path, number, writer)
         os.close(writer)
-        time.sleep(chance.uniform(0, 0.006))
+        time.sleep(chance.uniform(0, longest))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         with open(reader) as pipe:
@@ -88,6 +89,24 @@ def kill(path: str, rounds: str, seed: str) -> None:
         assert not lost, f"round {turn}: {lost} were written, and are gone"
         number = max(acknowledged, default=number) + 2  # one more may be there than was said
     print(json.dumps({"rounds": int(rounds), "in the middle": in_the_middle, "last": number}))
+
+
+def seconds_of_a_write(path: str) -> float:
+    """Of a new process, until it has written ten times, a tenth."""
+    reader, writer = os.pipe()
+    began = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        write_for_ever(path, 0, writer)
+    os.close(writer)
+    with open(reader, "rb", buffering=0) as pipe:
+        said = b""
+        while said.count(b"\n") < 10:
+            said += pipe.read(100)
+        seconds = (time.monotonic() - began) / 10
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    return seconds
 
 
 def write_for_ever(path: str, number: int, into: int) -> None:
