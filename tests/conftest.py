@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+import census
+from securemail.testing import Authority
 from servers import cyrus
 from servers.aiosmtpd_server import AiosmtpdServer
 from servers.clients import strict_context
@@ -60,11 +62,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_sessionfinish() -> None:
     write()
+    census.write()
 
 
 @pytest.fixture(scope="session")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> PKI:
     return PKI(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture(scope="session")
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture
+def policy_file(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For whoever says nothing else: that authority is believed."""
+    authority.write_ca(tmp_path / "ca.pem")
+    path = tmp_path / "securemail.toml"
+    path.write_text('[default]\ntrust = { ca = "ca.pem" }\n', encoding="utf-8")
+    monkeypatch.setenv("SECUREMAIL_POLICY", str(path))
 
 
 @pytest.fixture

@@ -3,10 +3,7 @@
 A marker stands in everything that the server says in clear. Then the whole object is walked.
 """
 
-import contextlib
 import imaplib
-import re
-import socket
 import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +13,7 @@ import pytest
 from securemail import CATrust, TLSPolicy
 from servers.attempts import PASSWORD, USER
 from servers.leaks import leaks
+from servers.mentions import mentions as mentions_of
 from servers.pki import PKI
 from servers.recording import RecordingServer
 from servers.rude import Answer, says
@@ -89,61 +87,8 @@ def upgraded(pki: PKI, recording_server: Factory) -> Iterator[Connect]:
         way.close(client)
 
 
-# -- the walk
-
-_SEALED = (ssl.SSLContext, ssl.SSLSocket, socket.socket, TLSPolicy, RecordingServer)
-
-
-def mentions(root: object, marker: str = MARKER) -> list[str]:
-    """Where within an object the marker is, in any case: attributes, items, and buffers. Sockets,
-    contexts and policies are not looked into: they keep nothing of what was read."""
-    return [path for path, octets in _leaves(root, "") if marker.encode() in octets.lower()]
-
-
-def _leaves(root: object, path: str) -> Iterator[tuple[str, bytes]]:
-    seen: set[int] = set()
-    held = []  # an object that is gone would leave its id to another
-    queue = [(path, root)]
-    while queue:
-        path, thing = queue.pop()
-        if id(thing) in seen or isinstance(thing, (*_SEALED, type)):
-            continue
-        seen.add(id(thing))
-        held.append(thing)
-        if isinstance(thing, (str, bytes, bytearray, memoryview)):
-            octets = thing.encode("utf-8", "replace") if isinstance(thing, str) else bytes(thing)
-            yield path, octets
-        elif isinstance(thing, re.Match):
-            queue.append((f"{path}.string", thing.string))
-        else:
-            queue += _children(thing, path)
-
-
-def _children(thing: object, path: str) -> Iterator[tuple[str, object]]:
-    if isinstance(thing, dict):
-        for key, value in thing.items():
-            yield f"{path} key", key
-            yield f"{path}[{key!r}]", value
-    elif isinstance(thing, (list, tuple, set, frozenset)):
-        for number, value in enumerate(thing):
-            yield f"{path}[{number}]", value
-    names = set(getattr(thing, "__dict__", ()))
-    names |= {name for cls in type(thing).__mro__ for name in getattr(cls, "__slots__", ())}
-    for name in names:
-        yield f"{path}.{name}", getattr(thing, name, None)
-    if hasattr(thing, "peek") and hasattr(thing, "raw"):  # a buffer: what waits in it
-        with contextlib.suppress(OSError):  # Python 3.14's file, of a socket that is TLS's now
-            yield f"{path} buffer", _waiting(thing)
-
-
-def _waiting(buffer: Any) -> bytes:
-    sock = buffer.raw._sock
-    timeout = sock.gettimeout()
-    sock.settimeout(0)
-    try:
-        return bytes(buffer.peek(1) or b"")
-    finally:
-        sock.settimeout(timeout)
+def mentions(root: object) -> list[str]:
+    return mentions_of(root, MARKER)
 
 
 @every_way

@@ -1,0 +1,14 @@
+"""The census: every hostile server for SMTP, and every client of the table in docs/census.md."""
+
+import census_rules
+import pytest
+from census import cases
+from securemail.testing import Authority
+from securemail.testing.hostile.scenario import Scenario
+
+pytestmark = census_rules.MARKS
+
+
+@pytest.mark.parametrize(("scenario", "mode"), cases("smtp"), ids=census_rules.named)
+def test_the_census(scenario: Scenario, mode: str, authority: Authority) -> None:
+    census_rules.hold(scenario, "smtp", mode, authority)
