@@ -43,6 +43,8 @@ TOP; `message` comes when DATA has ended."""
 
 #: Of certificates: what a client that trusts the authority should accept.
 GOOD_KINDS = frozenset({"good", "rsa", "intermediate"})
+#: A good certificate, and TLS that is not: `contexts`.
+WEAK_KINDS = frozenset({"tls-1.0", "tls-1.1", "static-rsa", "cbc"})
 
 #: For what has no end of its own.
 SECONDS = 20.0
@@ -127,6 +129,11 @@ class Scenario(Value, kw_only=True):
         return any(b"%r" in value for step in steps for value in step.octets())
 
     @property
+    def is_weak(self) -> bool:
+        """Whether the right server offers TLS that should not be agreed to."""
+        return self.certificate in WEAK_KINDS
+
+    @property
     def is_impostor(self) -> bool:
-        """Whether its certificate, or its TLS, is not what a client can rely on."""
-        return self.certificate not in GOOD_KINDS
+        """Whether its certificate may be anybody's."""
+        return self.certificate not in GOOD_KINDS | WEAK_KINDS
