@@ -39,7 +39,7 @@ class Stage:
     def __init__(self, setup: Setup, conversation: Conversation) -> None:
         self.setup = setup
         self.conversation = conversation
-        self.protocol = setup.protocol
+        self.protocol: Protocol = setup.protocol
         self.tag = b""
         self.polite: Callable[[], object] = lambda: None
         self._unsent = bytearray()
