@@ -7,6 +7,7 @@ import random
 import socket
 
 import pytest
+from cryptography import x509
 
 from securemail import IMAP4_SSL, CATrust, CertificateRejected, SecureMailError, TLSPolicy
 from securemail.testing import SCENARIOS, Authority, HostileServer
@@ -211,6 +212,14 @@ CODES = {
     "static-rsa": "no-common-cipher",
     "cbc": "no-common-cipher",
 }
+
+
+def test_the_common_name_alone_is_the_right_one(authority: Authority) -> None:
+    certificate = x509.load_pem_x509_certificate(authority.certificate_pem("no_san"))
+    (name,) = certificate.subject
+    assert name.value == "localhost"
+    with pytest.raises(x509.ExtensionNotFound):
+        certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
 
 
 def test_each_certificate_has_its_reason() -> None:

@@ -5,6 +5,7 @@ offered first, goes on in clear where TLS failed, follows referrals, and waits f
 """
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import re
@@ -18,6 +19,7 @@ from securemail.testing.hostile.server import HostileServer
 from securemail.testing.hostile.stage import VERBS
 
 SECONDS = 10
+A_MOMENT = 0.1
 OFFERS = {"imap": b"CAPABILITY", "pop3": b"CAPA", "smtp": b"EHLO me"}
 MAIL = {
     "imap": (b"SELECT INBOX", b'LIST "" "*"', b"FETCH 1 BODY[]"),
@@ -91,12 +93,20 @@ class OverTLS:
 
 
 class Naive:
-    """Signs in and looks at the mail. `patient`: does not dial again when something failed, and
-    `in_clear` never asks for TLS."""
+    """Signs in and looks at the mail. `patient`: does not dial again when something failed;
+    `in_clear` never asks for TLS; `reads_on`: its buffer is filled also while it prepares for TLS,
+    as that of an asynchronous client is."""
 
-    def __init__(self, server: HostileServer, *, patient: bool = False, in_clear: bool = False):
+    def __init__(
+        self,
+        server: HostileServer,
+        *,
+        patient: bool = False,
+        in_clear: bool = False,
+        reads_on: bool = False,
+    ) -> None:
         self.server, self.protocol, self.patient = server, server.protocol, patient
-        self.in_clear = in_clear
+        self.in_clear, self.reads_on = in_clear, reads_on
         self.address = (server.host, server.port)
         self.socket: Any = None
         self.kept = b""  # all that it was told, in its belief by the server
@@ -161,9 +171,17 @@ class Naive:
             except Declined:
                 pass  # and on in clear
             else:
+                if self.reads_on:
+                    self._read_on()
                 self._begin_tls()
                 self._ask(OFFERS[self.protocol])
         self._by_any(greeting, offers)
+
+    def _read_on(self) -> None:
+        self.socket.settimeout(A_MOMENT)
+        with contextlib.suppress(TimeoutError):
+            self._receive()
+        self.socket.settimeout(SECONDS)
 
     def _by_any(self, greeting: bytes, offers: bytes) -> None:
         """What is offered first, from the best on, one after the other."""
