@@ -12,7 +12,8 @@ from .stage import Stage
 from .words import offer
 
 DRIP_SECONDS = 0.05
-PATIENCE = 0.7  # seconds in which a client that has an answer says its next word
+PATIENCE = 1.5  # seconds in which a client that has an answer says its next word
+GRACE = 5.0  # seconds in which a client that has been sent too much finds out, and leaves
 CHUNK = 65536
 
 
@@ -163,7 +164,7 @@ def _repeat(stage: Stage, words: bytes, pause: float) -> None:
     except OSError:
         return  # it has gone
     octets, seconds = stage.sent - before, time.monotonic() - started
-    if not stage.conversation.sleep_until_closed(min(PATIENCE, stage.setup.seconds)):
+    if not stage.conversation.sleep_until_closed(min(GRACE, stage.setup.seconds)):
         gave_up(stage, seconds, octets)  # not even now, with all of it read
 
 
