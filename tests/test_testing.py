@@ -188,7 +188,10 @@ class TestAuthority:
 
     @pytest.mark.parametrize("missing", ["aiosmtpd", "trustme"])
     def test_missing_package_says_what_to_install(self, missing: str) -> None:
-        code = f"import sys; sys.modules[{missing!r}] = None; from securemail.testing import MailServers"
+        code = (
+            f"import sys; sys.modules[{missing!r}] = None; "
+            "from securemail.testing import MailServers"
+        )
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         command = [sys.executable, "-c", code]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

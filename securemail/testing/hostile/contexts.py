@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ssl
+import threading
 import warnings
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 from ..authority import Authority
 
@@ -49,8 +51,21 @@ _OTHERS: dict[str, Callable[[ssl.SSLContext], None]] = {
 }
 
 
+#: By authority, for as long as it lives; they cost more than all else at a server's start.
+_made: WeakKeyDictionary[Authority, dict[str, ssl.SSLContext]] = WeakKeyDictionary()
+_making = threading.Lock()
+
+
 def server_context(authority: Authority, kind: str) -> ssl.SSLContext:
-    """A new context for one kind of certificate, or of bad TLS with a good certificate."""
+    """The context for one kind of certificate, or of bad TLS with a good certificate."""
+    with _making:
+        of_authority = _made.setdefault(authority, {})
+        if kind not in of_authority:
+            of_authority[kind] = _make(authority, kind)
+        return of_authority[kind]
+
+
+def _make(authority: Authority, kind: str) -> ssl.SSLContext:
     if kind not in _OTHERS:
         return authority.context_for(kind)  # type: ignore[arg-type]  # it says which there are
     context = authority.context_for("rsa")

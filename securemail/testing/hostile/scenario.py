@@ -43,6 +43,12 @@ TOP; `message` comes when DATA has ended."""
 
 #: Of certificates: what a client that trusts the authority should accept.
 GOOD_KINDS = frozenset({"good", "rsa", "intermediate"})
+#: A good certificate, and TLS that is not: `contexts`.
+WEAK_KINDS = frozenset({"tls-1.0", "tls-1.1", "static-rsa", "cbc"})
+
+#: For what has no end of its own.
+SECONDS = 20.0
+OCTETS = 64 * 1024 * 1024
 
 ALL: tuple[Protocol, ...] = get_args(Protocol)
 BOTH: tuple[Mode, ...] = get_args(Mode)
@@ -73,7 +79,9 @@ class Scenario(Value, kw_only=True):
     unless `in_clear` says otherwise. `may_get`: what a client may give to this server once there
     is TLS. "nothing" where it is not the server that the client wants, "proof" where it must show
     first that it knows the password. `ends`: after this moment, or "proof", a client that saw
-    through it says nothing but goodbye. `expects`: what the verdict on a good client may be.
+    through it says nothing but goodbye. `times`: how many connections are treated like this; later
+    ones are met politely, to see what a client makes of it. `expects`: what the verdict on a good
+    client may be.
     """
 
     name: str
@@ -89,6 +97,7 @@ class Scenario(Value, kw_only=True):
     apop: bytes = b""
     may_get: Literal["nothing", "proof", "password"] = "password"
     ends: str | None = None
+    times: int | None = None
     expects: tuple[Kind, ...] = REFUSED
 
     def _check(self) -> None:
@@ -103,6 +112,28 @@ class Scenario(Value, kw_only=True):
         return self.expects == FINE
 
     @property
+    def where(self) -> str:
+        """Its protocols and modes, in words."""
+        return f"{', '.join(self.protocols)} by {' or '.join(self.modes)}"
+
+    @property
+    def politely(self) -> Scenario:
+        """The same server without its manners at this or that moment."""
+        fields = {name: getattr(self, name) for name in self._fields}
+        return Scenario(**{**fields, "at": {}})
+
+    @property
+    def refers(self) -> bool:
+        """Whether it sends clients to another server."""
+        steps = [step for steps in self.at.values() for step in steps]
+        return any(b"%r" in value for step in steps for value in step.octets())
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether the right server offers TLS that should not be agreed to."""
+        return self.certificate in WEAK_KINDS
+
+    @property
     def is_impostor(self) -> bool:
-        """Whether its certificate, or its TLS, is not what a client can rely on."""
-        return self.certificate not in GOOD_KINDS
+        """Whether its certificate may be anybody's."""
+        return self.certificate not in GOOD_KINDS | WEAK_KINDS

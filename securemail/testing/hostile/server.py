@@ -6,7 +6,6 @@ import contextlib
 import secrets
 import ssl
 import tempfile
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -15,15 +14,13 @@ from ..authority import Authority
 from .contexts import server_context
 from .play import SESSIONS
 from .recording import Conversation, Record, RecordingServer
-from .scenario import Mode, Protocol, Scenario
+from .scenario import OCTETS, SECONDS, Mode, Protocol, Scenario
 from .scenarios import SCENARIOS
 from .stage import Setup
 from .verdict import Case, Verdict, judge
 
 USER = "kit-user@example.org"
 PASSWORD = "correct-horse-7f3a"  # noqa: S105 - it is to be given away
-SECONDS = 20.0
-OCTETS = 64 * 1024 * 1024
 WAIT_SECONDS = 5.0
 
 
@@ -60,14 +57,13 @@ class HostileServer:
         self.protocol: Protocol = protocol or self.scenario.protocols[0]
         self.mode: Mode = mode or self.scenario.modes[0]
         if self.protocol not in self.scenario.protocols or self.mode not in self.scenario.modes:
-            raise ValueError(f"the scenario {self.scenario.name} is for {where(self.scenario)}")
+            raise ValueError(f"the scenario {self.scenario.name} is for {self.scenario.where}")
         self.user, self.password = user, password
         self.authority = authority or Authority()
         self.marker = f"kit{secrets.token_hex(4)}"
         self._seconds, self._octets = seconds, octets
         self._wanted_port, self._finished = port, finished
-        self._contexts: dict[str, ssl.SSLContext] = {}
-        self._making = threading.Lock()
+        self._elsewhere: RecordingServer | None = None
         self._exit = contextlib.ExitStack()
 
     def __repr__(self) -> str:
@@ -94,7 +90,8 @@ class HostileServer:
             folder = starting.enter_context(tempfile.TemporaryDirectory())
             self.ca_file = str(Path(folder, "ca.pem"))
             self.authority.write_ca(self.ca_file)
-            self._elsewhere = starting.enter_context(RecordingServer(self._play_elsewhere))
+            if self.scenario.refers:
+                self._elsewhere = starting.enter_context(RecordingServer(self._play_elsewhere))
             self._server = starting.enter_context(
                 RecordingServer(self._play, port=self._wanted_port)
             )
@@ -124,6 +121,10 @@ class HostileServer:
         """What came, a record for each connection."""
         return list(self._server.records)
 
+    @property
+    def _records_elsewhere(self) -> list[Record]:
+        return list(self._elsewhere.records) if self._elsewhere is not None else []
+
     def verdict(self, wait: float = WAIT_SECONDS) -> Verdict:
         """On all connections so far, once they have ended, or after `wait` seconds.
 
@@ -133,7 +134,7 @@ class HostileServer:
             self._server.wait(max(len(self.records), 1), wait)
         if not self.records:
             raise LookupError(f"no client has connected to {self.host}:{self.port}")
-        return judge(self.case, self.records, list(self._elsewhere.records))
+        return judge(self.case, self.records, self._records_elsewhere)
 
     def verdict_on(self, record: Record) -> Verdict:
         """On one connection alone."""
@@ -158,34 +159,40 @@ class HostileServer:
     # In the threads
 
     def _play(self, conversation: Conversation) -> None:
+        scenario, times = self.scenario, self.scenario.times
+        if times is not None and self._place(conversation.record) >= times:
+            scenario = scenario.politely
         try:
-            SESSIONS[self.protocol](self._setup(self.scenario), conversation).run()
+            SESSIONS[self.protocol](self._setup(scenario, self.mode), conversation).run()
         finally:
             conversation.finish()
             self._finished(conversation.record)
 
-    def _play_elsewhere(self, conversation: Conversation) -> None:
-        SESSIONS[self.protocol](self._setup(SCENARIOS["strip-offer"]), conversation).run()
+    def _place(self, record: Record) -> int:
+        """Which of the connections it is, counted from 0."""
+        return next(i for i, other in enumerate(self._server.records) if other is record)
 
-    def _setup(self, scenario: Scenario) -> Setup:
+    def _play_elsewhere(self, conversation: Conversation) -> None:
+        SESSIONS[self.protocol](
+            self._setup(SCENARIOS["strip-offer"], "starttls"), conversation
+        ).run()
+
+    def _setup(self, scenario: Scenario, mode: Mode) -> Setup:
         return Setup(
             scenario=scenario,
             protocol=self.protocol,
-            mode=self.mode if scenario is self.scenario else "starttls",
+            mode=mode,
             user=self.user,
             password=self.password,
             context=self._context,
             marker=self.marker,
-            elsewhere=f"127.0.0.1:{self._elsewhere.port}",
+            elsewhere=f"127.0.0.1:{self._elsewhere.port}" if self._elsewhere else "",
             seconds=self._seconds,
             octets=self._octets,
         )
 
     def _context(self, kind: str) -> ssl.SSLContext:
-        with self._making:
-            if kind not in self._contexts:
-                self._contexts[kind] = server_context(self.authority, kind)
-            return self._contexts[kind]
+        return server_context(self.authority, kind)
 
 
 def _named(scenario: str | Scenario) -> Scenario:
@@ -194,8 +201,3 @@ def _named(scenario: str | Scenario) -> Scenario:
     if scenario not in SCENARIOS:
         raise ValueError(f"there is no scenario {scenario!r}; see SCENARIOS, or --list")
     return SCENARIOS[scenario]
-
-
-def where(scenario: Scenario) -> str:
-    """The protocols and modes of a scenario, in words."""
-    return f"{', '.join(scenario.protocols)} by {' or '.join(scenario.modes)}"

@@ -69,9 +69,12 @@ class SignIn:
 
     def succeed(self, mechanism: str) -> None:
         session = self._session
-        text = words.SUCCESSES[session.protocol]
-        if session.moment("answer", lambda: session.say(text)):
+
+        def accept() -> None:
+            session.say_polite(words.SUCCESSES)
             session.note(SignedIn(session.over, mechanism))
+
+        session.moment("answer", accept)
 
     def _exchange(self, arguments: list[bytes]) -> None:
         session = self._session

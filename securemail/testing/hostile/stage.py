@@ -39,7 +39,7 @@ class Stage:
     def __init__(self, setup: Setup, conversation: Conversation) -> None:
         self.setup = setup
         self.conversation = conversation
-        self.protocol = setup.protocol
+        self.protocol: Protocol = setup.protocol
         self.tag = b""
         self.polite: Callable[[], object] = lambda: None
         self._unsent = bytearray()
@@ -81,14 +81,15 @@ class Stage:
             self.conversation.send(data)
 
     def filled(self, words: bytes) -> bytes:
-        """%t is the tag of the command that is answered, %n the tag that comes next, %m the marker,
-        %v the verb of the upgrade, %r where referrals lead."""
+        """%t is the tag of the command that is answered, %n the tag that comes next, %N the one
+        after that, %m the marker, %v the verb of the upgrade, %r where referrals lead."""
         if b"%" not in words:
             return words
         setup = self.setup
         for sign, value in (
             (b"%t", self.tag),
             (b"%n", next_tag(self.tag)),
+            (b"%N", next_tag(next_tag(self.tag))),
             (b"%m", setup.marker.encode()),
             (b"%v", VERBS[self.protocol].encode()),
             (b"%r", setup.elsewhere.encode()),

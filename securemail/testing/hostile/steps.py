@@ -12,7 +12,8 @@ from .stage import Stage
 from .words import offer
 
 DRIP_SECONDS = 0.05
-PATIENCE = 0.7  # seconds in which a client that has an answer says its next word
+PATIENCE = 1.5  # seconds in which a client that has an answer says its next word
+GRACE = 5.0  # seconds in which a client that has been sent too much finds out, and leaves
 CHUNK = 65536
 
 
@@ -21,6 +22,10 @@ class Step(Value):
 
     def play(self, stage: Stage) -> None:
         raise NotImplementedError
+
+    def octets(self) -> tuple[bytes, ...]:
+        """What it may say, as it is in the scenario."""
+        return ()
 
 
 class _Words(Step):
@@ -32,6 +37,9 @@ class _Words(Step):
 
     def words(self, protocol: Protocol) -> bytes:
         return {"imap": self.imap, "pop3": self.pop3, "smtp": self.smtp}[protocol]
+
+    def octets(self) -> tuple[bytes, ...]:
+        return (self.imap, self.pop3, self.smtp)
 
 
 class Say(_Words):
@@ -155,7 +163,9 @@ def _repeat(stage: Stage, words: bytes, pause: float) -> None:
         pass  # it has stopped reading, and stays
     except OSError:
         return  # it has gone
-    gave_up(stage, time.monotonic() - started, stage.sent - before)
+    octets, seconds = stage.sent - before, time.monotonic() - started
+    if not stage.conversation.sleep_until_closed(min(GRACE, stage.setup.seconds)):
+        gave_up(stage, seconds, octets)  # not even now, with all of it read
 
 
 def gave_up(stage: Stage, seconds: float, octets: int = 0) -> None:

@@ -113,6 +113,8 @@ def _over_tls(case: Case, record: Record) -> Iterator[Verdict]:
         yield Verdict("LEAK", f"a sign-in was begun {to}", shown(heard))
     if scenario.is_impostor and heard:
         yield Verdict("FOOLED", f"it spoke {to}", shown(heard))
+    if scenario.is_weak and heard:
+        yield Verdict("FOOLED", f"it agreed to {scenario.says}", shown(heard))
     known = {*scenario.mechanisms, *(["LOGIN"] if "PLAIN" in scenario.mechanisms else [])}
     for note in heard:
         name = _mechanism(note)
@@ -186,6 +188,7 @@ def _signed_in(case: Case, records: Iterable[Record]) -> Iterator[Verdict]:
     """Where `ends` is set, the success was a lie."""
     for record in records if case.scenario.ends is None else ():
         for note in _of(record, SignedIn):
+            assert note.over == "tls", "a sign-in in clear is a LEAK"
             yield Verdict("fine", f"it signed in over TLS, by {note.mechanism}")
 
 
@@ -207,7 +210,7 @@ def _mechanism(note: Heard) -> str:
     if not _is_sign_in(note) or note.command == "APOP":
         return ""
     if note.command in ("AUTH", "AUTHENTICATE"):
-        return note.words.split()[1].decode("latin-1").upper()
+        return b"".join(note.words.split()[1:2]).decode("latin-1").upper()
     return "LOGIN"
 
 

@@ -7,10 +7,10 @@ library's own tests were written against.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from ..scenario import Scenario
+from ..scenario import Mode, Protocol, Scenario
 from . import (
     apop,
     certificates,
@@ -40,3 +40,12 @@ FAMILIES = (
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
     {scenario.name: scenario for family in FAMILIES for scenario in family.SCENARIOS}
 )
+
+
+def cases(*families: str) -> Iterator[tuple[Scenario, Protocol, Mode]]:
+    """Every scenario with each of its protocols and modes: what a whole census plays."""
+    for scenario in SCENARIOS.values():
+        if not families or scenario.family in families:
+            for protocol in scenario.protocols:
+                for mode in scenario.modes:
+                    yield scenario, protocol, mode

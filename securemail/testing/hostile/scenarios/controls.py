@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..scenario import FINE, Scenario
-from ..steps import Offer, Pause, Polite, Say
+from ..steps import Close, Offer, Pause, Polite, Say
 
 FAMILY = "controls"
 
@@ -73,6 +73,26 @@ SCENARIOS = (
                 Say(imap=b"gin\r\n", pop3=b"gin\r\n", smtp=b"gin\r\n"),
             )
         },
+        expects=FINE,
+    ),
+    Scenario(
+        name="control-chatter",
+        family=FAMILY,
+        says="words that nobody asked for, which IMAP allows at any time (RFC 9051 7), over TLS",
+        protocols=("imap",),
+        modes=("tls",),
+        at={
+            "offer": (Say(b"* OK [ALERT] backup tonight\r\n"), Polite()),
+            "answer": (Say(b"* CAPABILITY IMAP4rev1 UIDPLUS\r\n* OK hello\r\n"), Polite()),
+            "list": (Say(b"* 2 EXISTS\r\n* OK still here\r\n"), Polite()),
+        },
+        expects=FINE,
+    ),
+    Scenario(
+        name="control-rude-goodbye",
+        family=FAMILY,
+        says="the server hangs up after its goodbye, without the closing word of TLS",
+        at={"bye": (Polite(), Close())},
         expects=FINE,
     ),
     Scenario(

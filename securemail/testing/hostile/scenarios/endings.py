@@ -1,4 +1,4 @@
-"""BYE, the end, or a reset, at every step: what a client does then must not be to go on in clear.
+"""BYE, the end, or a reset, at every step, once: who dials again then must ask for TLS as before.
 
 Over TLS, an end without the closing word may be anybody's (RFC 8446 6.1); what has come by then is
 not whole.
@@ -38,6 +38,8 @@ SCENARIOS = (
             says=f"the server {what} at its {moment}",
             modes=modes,
             at={moment: steps},
+            times=1,
+            expects=HARMLESS,
         )
         for moment, modes in _BEFORE
         for how, what, steps in _HOW
@@ -48,6 +50,8 @@ SCENARIOS = (
             family=FAMILY,
             says=f"the server {what} in the middle of the handshake",
             at={"handshake": (HearHello(), *steps)},
+            times=1,
+            expects=HARMLESS,
         )
         for how, what, steps in (_HOW[1], _HOW[2])
     ),
@@ -58,6 +62,7 @@ SCENARIOS = (
             says=f"the server {what} at the first word after the sign-in",
             modes=TLS,
             at={"select": steps, "stat": steps, "list": steps, "mail": steps},
+            times=1,
             expects=HARMLESS,
         )
         for how, what, steps in _HOW

@@ -22,6 +22,9 @@ NEXT = Say(
     b"+OK\r\nUSER\r\nSASL PLAIN LOGIN\r\nX-%m\r\n.\r\n",
     b"250-mail.example.org\r\n250-X-%m\r\n250 AUTH PLAIN LOGIN\r\n",
 )
+# The same, where the consent to the upgrade is injected too.
+CONSENT = Say(b"%n OK begin\r\n", b"+OK begin\r\n", b"220 begin\r\n")
+AFTER_CONSENT = Say(NEXT.imap.replace(b"%n", b"%N"), NEXT.pop3, NEXT.smtp)
 MAILBOX = Say(
     b'* LIST () "/" %m\r\n* LSUB () "/" %m\r\n* 9 EXISTS\r\n* SEARCH 9\r\n* FLAGS (%m)\r\n'
     b"* OK [UIDVALIDITY 666] %m\r\n* 9 FETCH (UID 9 FLAGS (%m))\r\n"
@@ -56,10 +59,9 @@ SCENARIOS = (
         name="inject-before-verb",
         family=FAMILY,
         says="consent and the next answer, in one segment with the offer of the upgrade",
-        protocols=LINES,
         modes=STARTTLS,
         at={
-            "offer": (Polite(), Say(pop3=b"+OK begin\r\n", smtp=b"220 begin\r\n"), NEXT),
+            "offer": (Polite(), CONSENT, AFTER_CONSENT),
             "consent": (),
             **ASKED_AGAIN,
         },

@@ -5,12 +5,16 @@ RFC 9051 7.1.4 says what to do about it; the study's section 5.2 what many clien
 
 from __future__ import annotations
 
-from ..scenario import Mode, Protocol, Scenario
-from ..steps import Offer, Say
+from ..scenario import Mode, Moment, Protocol, Scenario
+from ..steps import Offer, Say, Step
 
 FAMILY = "preauth"
 STARTTLS: tuple[Mode, ...] = ("starttls",)
 IMAP: tuple[Protocol, ...] = ("imap",)
+TOO_LATE: dict[Moment, tuple[Step, ...]] = {
+    "consent": (Say(b"%t BAD not in this state\r\n"),),
+    "handshake": (),
+}
 
 SCENARIOS = (
     Scenario(
@@ -19,7 +23,7 @@ SCENARIOS = (
         says="PREAUTH as the greeting, and no upgrade",
         protocols=IMAP,
         modes=STARTTLS,
-        at={"greeting": (Say(b"* PREAUTH signed in as you\r\n"),), "offer": (Offer(),)},
+        at={"greeting": (Say(b"* PREAUTH signed in as you\r\n"),), "offer": (Offer(),), **TOO_LATE},
     ),
     Scenario(
         name="preauth-with-offer",
@@ -29,8 +33,7 @@ SCENARIOS = (
         modes=STARTTLS,
         at={
             "greeting": (Say(b"* PREAUTH [CAPABILITY IMAP4rev1 STARTTLS] signed in\r\n"),),
-            "consent": (Say(b"%t BAD not in this state\r\n"),),
-            "handshake": (),
+            **TOO_LATE,
         },
     ),
     Scenario(
@@ -41,8 +44,7 @@ SCENARIOS = (
         modes=STARTTLS,
         at={
             "offer": (Say(b"* PREAUTH signed in as you\r\n"), Offer()),
-            "consent": (Say(b"%t BAD not in this state\r\n"),),
-            "handshake": (),
+            **TOO_LATE,
         },
     ),
     Scenario(
@@ -54,6 +56,7 @@ SCENARIOS = (
         at={
             "greeting": (Say(b"* PREAUTH [REFERRAL imap://user;AUTH=*@%r/] moved\r\n"),),
             "offer": (Offer(),),
+            **TOO_LATE,
         },
     ),
     Scenario(
@@ -67,6 +70,7 @@ SCENARIOS = (
                 Say(b"* PREAUTH in\r\n* LIST () NIL %m\r\n* 1 EXISTS\r\n* OK [ALERT] %m\r\n"),
             ),
             "offer": (Offer(),),
+            **TOO_LATE,
         },
     ),
 )

@@ -1,11 +1,12 @@
 """The upgrade is taken out, refused, or consented to and never done (RFC 3207 6, RFC 2595 2.2).
 
-A client that goes on in clear shows its password to whoever did that.
+A client that goes on in clear shows its password to whoever did that. One that asks for the upgrade
+though it was not offered is met politely.
 """
 
 from __future__ import annotations
 
-from ..scenario import Mode, Scenario
+from ..scenario import HARMLESS, Mode, Scenario
 from ..steps import Close, HearHello, Offer, Pause, Reset, Say, say_to_all
 
 FAMILY = "stripping"
@@ -18,6 +19,7 @@ SCENARIOS = (
         says="the offer of the upgrade is taken out",
         modes=STARTTLS,
         at={"offer": (Offer(),)},
+        expects=HARMLESS,
     ),
     Scenario(
         name="strip-offer-overwritten",
@@ -25,6 +27,7 @@ SCENARIOS = (
         says="the offer is overwritten with X, so that no length changes",
         modes=STARTTLS,
         at={"offer": (Offer("XXXXXXXX"),)},
+        expects=HARMLESS,
     ),
     Scenario(
         name="strip-offer-almost",
@@ -32,6 +35,7 @@ SCENARIOS = (
         says="words that are almost the offer: X-STARTTLS, STARTTLSX, XSTARTTLS",
         modes=STARTTLS,
         at={"offer": (Offer("X-%v", ("%vX", "X%v")),)},
+        expects=HARMLESS,
     ),
     Scenario(
         name="strip-offer-login-disabled",
@@ -40,6 +44,7 @@ SCENARIOS = (
         protocols=("imap",),
         modes=STARTTLS,
         at={"offer": (Offer(login=False),)},
+        expects=HARMLESS,
     ),
     Scenario(
         name="strip-offer-login-alone",
@@ -48,6 +53,7 @@ SCENARIOS = (
         protocols=("imap",),
         modes=STARTTLS,
         at={"offer": (Offer(mechanisms=(), login=False),)},
+        expects=HARMLESS,
     ),
     Scenario(
         name="strip-offer-cram",
@@ -56,6 +62,7 @@ SCENARIOS = (
         modes=STARTTLS,
         in_clear=("CRAM-MD5",),
         at={"offer": (Offer(),)},
+        expects=HARMLESS,
     ),
     Scenario(
         name="strip-offer-scram",
@@ -64,6 +71,7 @@ SCENARIOS = (
         modes=STARTTLS,
         in_clear=("SCRAM-SHA-256",),
         at={"offer": (Offer(),)},
+        expects=HARMLESS,
     ),
     Scenario(
         name="strip-ehlo",
@@ -72,6 +80,7 @@ SCENARIOS = (
         protocols=("smtp",),
         modes=STARTTLS,
         at={"offer": (Say(smtp=b"502 5.5.1 not known\r\n"),)},
+        expects=HARMLESS,
     ),
     Scenario(
         name="strip-capa",
@@ -80,6 +89,7 @@ SCENARIOS = (
         protocols=("pop3",),
         modes=STARTTLS,
         at={"offer": (Say(pop3=b"-ERR not known\r\n"),)},
+        expects=HARMLESS,
     ),
     Scenario(
         name="strip-capability",
@@ -88,6 +98,7 @@ SCENARIOS = (
         protocols=("imap",),
         modes=STARTTLS,
         at={"offer": (Say(b"* CAPABILITY IMAP4rev1\r\n%t OK done\r\n"),)},
+        expects=HARMLESS,
     ),
     Scenario(
         name="refuse-verb",
