@@ -62,7 +62,7 @@ DEPENDENCIES = {"certifi", "cryptography", "idna"}  # imported only where they a
 LOADED_ON_REQUEST = {"testing"}  # rooms that may need them at once: nothing else imports these
 OPTIONAL = {  # by the rooms that are for an extra
     "cli": {"aiosmtpd", "trustme"},
-    "testing": {"aiosmtpd", "trustme"},
+    "testing": {"aiosmtpd", "pytest", "trustme"},
     "trust": {"truststore"},
 }
 

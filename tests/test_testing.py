@@ -188,11 +188,14 @@ class TestAuthority:
 
     @pytest.mark.parametrize("missing", ["aiosmtpd", "trustme"])
     def test_missing_package_says_what_to_install(self, missing: str) -> None:
-        code = f"import sys; sys.modules[{missing!r}] = None; import securemail.testing"
+        code = (
+            f"import sys; sys.modules[{missing!r}] = None; "
+            "from securemail.testing import MailServers"
+        )
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         command = [sys.executable, "-c", code]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert "pip install 'securemail[demo]'" in done.stderr.splitlines()[-1]
+        assert "pip install 'securemail[testing]'" in done.stderr.splitlines()[-1]
 
 
 class TestSignIn:

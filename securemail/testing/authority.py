@@ -5,19 +5,30 @@ from __future__ import annotations
 import os
 import ssl
 import tempfile
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 import trustme
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-CertificateKind = Literal["good", "expired", "wrong_name", "self_signed"]
+from .certificates import MAKERS, WRONG_NAME, Made
+
+__all__ = ["Authority", "CertificateKind", "DEFAULT_NAMES", "WRONG_NAME"]
+
+CertificateKind = Literal[
+    "good",
+    "expired",
+    "wrong_name",
+    "self_signed",
+    "not_yet_valid",
+    "unknown_ca",
+    "no_san",
+    "client_only",
+    "rsa",
+    "weak_key",
+    "sha1_signature",
+    "intermediate",
+    "missing_intermediate",
+]
 
 #: Names that a certificate is made out to when the caller names none. The ``example.org`` ones
 #: are for clients that connect to loopback and verify another name.
@@ -30,8 +41,8 @@ DEFAULT_NAMES = (
     "pop3.example.org",
     "smtp.example.org",
 )
-WRONG_NAME = "another-host.example.net"
-DAY = timedelta(days=1)
+#: At OpenSSL's usual security level a server cannot even load these.
+_WEAK: frozenset[CertificateKind] = frozenset({"weak_key", "sha1_signature"})
 
 
 class Authority:
@@ -43,7 +54,7 @@ class Authority:
 
     def __init__(self) -> None:
         self._ca = trustme.CA(key_type=trustme.KeyType.ECDSA)
-        self._leaves: dict[tuple[CertificateKind, tuple[str, ...]], tuple[bytes, bytes]] = {}
+        self._leaves: dict[tuple[CertificateKind, tuple[str, ...]], Made] = {}
 
     @property
     def ca_pem(self) -> bytes:
@@ -60,13 +71,15 @@ class Authority:
 
     def context_for(self, kind: CertificateKind, *names: str) -> ssl.SSLContext:
         """A server's context with a certificate of that kind."""
-        key, certificate = self._leaf(kind, names)
+        key, certificate, chain = self._leaf(kind, names)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if kind in _WEAK:
+            context.set_ciphers("DEFAULT:@SECLEVEL=0")
         # The ssl module reads certificates from files only (bpo-16487); the folder is private.
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "server.pem")
-            path.write_bytes(key + certificate)
+            path.write_bytes(key + certificate + chain)
             context.load_cert_chain(path)
         return context
 
@@ -78,70 +91,11 @@ class Authority:
         """The same in DER, for fingerprints."""
         return ssl.PEM_cert_to_DER_cert(self.certificate_pem(kind, *names).decode("ascii"))
 
-    def _leaf(self, kind: CertificateKind, names: tuple[str, ...]) -> tuple[bytes, bytes]:
-        """The key and the certificate in PEM, made on first use."""
+    def _leaf(self, kind: CertificateKind, names: tuple[str, ...]) -> Made:
+        """The key, the certificate and what is sent after it in PEM, made on first use."""
         names = names or DEFAULT_NAMES
         if (kind, names) not in self._leaves:
-            if kind not in _MAKERS:
-                raise ValueError(f"certificate kind {kind!r}: expected one of {', '.join(_MAKERS)}")
-            self._leaves[kind, names] = _MAKERS[kind](self._ca, names)
+            if kind not in MAKERS:
+                raise ValueError(f"certificate kind {kind!r}: expected one of {', '.join(MAKERS)}")
+            self._leaves[kind, names] = MAKERS[kind](self._ca, names)
         return self._leaves[kind, names]
-
-
-def _good(ca: trustme.CA, names: tuple[str, ...]) -> tuple[bytes, bytes]:
-    # A week, not trustme's thousand years: what the demo prints should look like a certificate.
-    now = datetime.now(UTC)
-    return _issue(ca, names, now - DAY, now + 7 * DAY)
-
-
-def _expired(ca: trustme.CA, names: tuple[str, ...]) -> tuple[bytes, bytes]:
-    now = datetime.now(UTC)
-    return _issue(ca, names, now - 90 * DAY, now - DAY)
-
-
-def _wrong_name(ca: trustme.CA, names: tuple[str, ...]) -> tuple[bytes, bytes]:
-    return _good(ca, (WRONG_NAME,))
-
-
-def _issue(
-    ca: trustme.CA, names: tuple[str, ...], not_before: datetime, not_after: datetime
-) -> tuple[bytes, bytes]:
-    leaf = ca.issue_cert(
-        *names, not_before=not_before, not_after=not_after, key_type=trustme.KeyType.ECDSA
-    )
-    return leaf.private_key_pem.bytes(), leaf.cert_chain_pems[0].bytes()
-
-
-def _self_signed(ca: trustme.CA, names: tuple[str, ...]) -> tuple[bytes, bytes]:
-    """Trustme has no self-signed leaf. Its fields are borrowed from a leaf that it did issue."""
-    _, model_pem = _good(ca, names)
-    model = x509.load_pem_x509_certificate(model_pem)
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(model.not_valid_before_utc)
-        .not_valid_after(model.not_valid_after_utc)
-        .add_extension(
-            model.extensions.get_extension_for_class(x509.SubjectAlternativeName).value,
-            critical=False,
-        )
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return key_pem, certificate.public_bytes(Encoding.PEM)
-
-
-_MAKERS: dict[str, Callable[[trustme.CA, tuple[str, ...]], tuple[bytes, bytes]]] = {
-    "good": _good,
-    "expired": _expired,
-    "wrong_name": _wrong_name,
-    "self_signed": _self_signed,
-}
