@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 
 from .declining import Declining, Reply
 from .errors import PolicyError, SecureMailError, WeakMechanismWarning, warn
+from .redact import hide
 from .report import AuthReport
 from .sasl.choose import APOP, Offer, choose_mechanism, name_of, takes
 from .sasl.credentials import Secret
-from .sasl.encoding import hide
 from .sasl.exchange import Exchange
 from .sasl.mechanism import Broken, Cancelled, Unusable
 from .tls.binding import Binding

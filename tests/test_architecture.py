@@ -20,6 +20,7 @@ LAYERS: dict[str, float] = {
     "values": 0.0,  # the base of frozen values
     "secret": 0.0,  # what is shown nowhere
     "standard_ssl": 0.0,  # the standard SSLContext, whatever the host program did to it
+    "redact": 0.5,  # secrets out of text
     "hosts": 0.5,  # host names, normalised
     "pem": 0.5,  # certificates out of files
     "well_known": 0.4,  # large providers by name
