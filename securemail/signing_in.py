@@ -116,6 +116,8 @@ class SigningIn(Declining):
         callable of the caller's has them."""
         self._require_fresh(name)
         self._over = self._line()
+        if self._transcript is not None:
+            self._transcript.credentials(credentials)
         secrets = Secret(getattr(credentials, "secrets", ()))
         with self._excepting(name), self._during_sign_in(name), self._hushing(secrets):
             reply = talk().without(secrets.reveal())

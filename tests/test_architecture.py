@@ -39,6 +39,7 @@ LAYERS: dict[str, float] = {
     "policy": 3.0,
     "policy_file": 3.5,  # what SECUREMAIL_POLICY names
     "wire": 4.0,
+    "transcript": 4.02,  # a record that can be shown to anybody
     "connecting": 4.05,  # opens sockets
     "connector": 4.08,  # opens them in the caller's own way
     "trouble": 4.1,  # what failed, as errors of ours

@@ -30,9 +30,15 @@ _letters = st.one_of(
     st.characters(min_codepoint=0xA0, max_codepoint=0x2FF, exclude_categories=("Cs", "Cc")),
 )
 texts = st.text(_letters, min_size=6, max_size=60)
-base64_like = st.binary(min_size=5, max_size=60).map(lambda octets: base64.b64encode(octets).decode())
-secrets = st.one_of(texts, base64_like).filter(lambda s: not any(s in LABELS for s in (s, s.lower())))
-neighbours = st.binary(max_size=12).map(lambda octets: octets.replace(b"\n", b"").replace(b"\r", b""))
+base64_like = st.binary(min_size=5, max_size=60).map(
+    lambda octets: base64.b64encode(octets).decode()
+)
+secrets = st.one_of(texts, base64_like).filter(
+    lambda s: not any(s in LABELS for s in (s, s.lower()))
+)
+neighbours = st.binary(max_size=12).map(
+    lambda octets: octets.replace(b"\n", b"").replace(b"\r", b"")
+)
 
 Encoding = Callable[[bytes], bytes]
 
@@ -46,7 +52,7 @@ def _normal(form: str) -> Encoding:
 
 
 def _charset(name: str) -> Encoding:
-    """Of characters that it has not, question marks; with hardly any left nobody is told anything."""
+    """Of characters that it has not, question marks; hardly any letter tells nobody anything."""
 
     def encode(octets: bytes) -> bytes:
         encoded = octets.decode().encode(name, "replace")
@@ -72,7 +78,9 @@ PLAIN: dict[str, Encoding] = {
     "form": lambda octets: urllib.parse.quote_plus(octets).encode(),
     "JSON": lambda octets: json.dumps(octets.decode()).encode(),
     "HTML": lambda octets: html.escape(octets.decode()).encode(),
-    "quoted-printable": lambda octets: quopri.encodestring(octets, quotetabs=True).replace(b"=\n", b""),
+    "quoted-printable": lambda octets: quopri.encodestring(octets, quotetabs=True).replace(
+        b"=\n", b""
+    ),
     "repr": lambda octets: repr(octets).encode(),
     "repr of text": lambda octets: ascii(octets.decode()).encode(),
 }
@@ -226,7 +234,7 @@ def test_who_it_is() -> None:
     redactor.learn_person(b"somebody")
     lines = (
         b"+OK ADA.Lovelace@example.org has 3 messages in /var/mail/ada.lovelace",
-        b"550 <bob@example.net>: no such user; nor somebody; nor \"b o b\"@example.com",
+        b'550 <bob@example.net>: no such user; nor somebody; nor "b o b"@example.com',
         b"535 " + base64.b64encode(b"\0ada.lovelace\0..."),
     )
     assert [redactor.lines([line])[0] for line in lines] == [

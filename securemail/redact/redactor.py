@@ -67,6 +67,9 @@ class Redactor:
         whole = Forms(one.encode() for one in names).whole
         self._users = Secret(self._users.reveal() | set(whole))
 
+    def is_user(self, name: bytes) -> bool:
+        return name.lower() in self._users.reveal()
+
     def learn_person(self, name: bytes) -> None:
         """Whose mail it is: `<someone>`."""
         if len(name) >= _PRIVATE:
@@ -99,7 +102,10 @@ class Redactor:
             if _SECRET in paint[word.start() : word.end()]:
                 paint[word.start() : word.end()] = bytes([_SECRET]) * len(word[0])
         ends = list(accumulate(len(line) + 1 for line in lines))
-        return [bytes(paint[end - len(line) - 1 : end - 1]) for line, end in zip(lines, ends, strict=True)]
+        return [
+            bytes(paint[end - len(line) - 1 : end - 1])
+            for line, end in zip(lines, ends, strict=True)
+        ]
 
     def _marks(self, source: bytes, lines: list[bytes]) -> set[tuple[int, tuple[int, int]]]:
         """What is known: labels, and where in `source`."""
@@ -115,8 +121,8 @@ class Redactor:
             for label, name in names:
                 found = ((at, at + len(name)) for at in _named(small, name))
                 marks.update((label, piece) for piece in _pieces(view, found))
-            found = _secrets(small, forms, in_code=view.whole is not None)
-            marks.update((_SECRET, piece) for piece in _pieces(view, found))
+            secrets = _secrets(small, forms, in_code=view.whole is not None)
+            marks.update((_SECRET, piece) for piece in _pieces(view, secrets))
         return marks
 
 

@@ -78,14 +78,12 @@ def _unescaped(
         at = found.end()
     if not at:
         return None
-    return View(
-        bytes(undone) + view.data[at:], [*start, *view.start[at:]], [*end, *view.end[at:]]
-    )
+    return View(bytes(undone) + view.data[at:], [*start, *view.start[at:]], [*end, *view.end[at:]])
 
 
 def _octets(found: re.Match[bytes]) -> bytes:
-    """After a backslash: `\\u00e9` (JSON), `\\U0001f600`, `\\xe9` (Python), `\\351` (DNS), or the octet
-    itself."""
+    """After a backslash: `\\u00e9` (JSON), `\\U0001f600`, `\\xe9` (Python), `\\351` (DNS), or the
+    octet itself."""
     units, point, hexed, octal, itself = found.groups()
     if units:
         both = bytes.fromhex(units.replace(rb"\u", b"").decode())
@@ -140,7 +138,9 @@ def _runs(view: View, shortest: int) -> Iterator[View]:
     for found in _HEX.finditer(view.data):
         digits = found[0].translate(None, b": ").decode()
         for at in range(2):
-            yield from _run(view, found, bytes.fromhex(digits[at : (len(digits) - at) // 2 * 2 + at]))
+            yield from _run(
+                view, found, bytes.fromhex(digits[at : (len(digits) - at) // 2 * 2 + at])
+            )
 
 
 def _run(view: View, found: re.Match[bytes], data: bytes) -> Iterator[View]:
