@@ -75,6 +75,8 @@ class IMAP4_stream(IMAP4, imaplib.IMAP4_stream):
         self._pipe = Pipe(self.process)
         self._pipe.settimeout(self._limits.read)
         self._address = f"pid {self.process.pid}"
+        if self._transcript is not None:
+            self._transcript.event("connected to a command")
 
     def starttls(self, ssl_context: Any = None) -> Any:
         """Not over pipes."""

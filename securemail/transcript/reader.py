@@ -16,10 +16,16 @@ class TranscribingReader(Reader):
         super().__init__(sock, *args)
         self._transcript = transcript
         self._private = isinstance(sock, ssl.SSLSocket)
+        self._is_over = False  # whoever reads finds an error in that, and tells it
 
     def readline(self, most: int = -1) -> bytes:
-        line = super().readline(most)
-        if line:
+        try:
+            line = super().readline(most)
+        except (ConnectionError, ssl.SSLError, EOFError):
+            self._is_over = True
+            raise
+        self._is_over = not line.endswith(b"\n")
+        if not self._is_over:
             self._transcript.heard(line, private=self._private)
         return line
 
@@ -36,4 +42,5 @@ class TranscribingReader(Reader):
     def close(self) -> None:
         """The standard classes do so at the end of a connection."""
         super().close()
-        self._transcript.end()
+        if not self._is_over:
+            self._transcript.end()
