@@ -28,8 +28,8 @@ from securemail import (
     CATrust,
     CertificateRejected,
     ConnectFailed,
-    Limits,
     LimitExceeded,
+    Limits,
     Password,
     PolicyError,
     SecureMailError,
@@ -470,7 +470,8 @@ def test_no_mail_and_no_mailbox_of_imap(studio: Studio) -> None:
             b'* 1 FETCH (BODY[] {17}\r\nSubject: lunch\r\n\r BODY[2] "At noon?")\r\n%t OK done\r\n'
         ),
         says(
-            b'* LIST (\\Noselect) "/" "Divorce papers"\r\n* LIST () "/" {5}\r\nCrime x\r\n%t OK done\r\n'
+            b'* LIST (\\Noselect) "/" "Divorce papers"\r\n'
+            b'* LIST () "/" {5}\r\nCrime x\r\n%t OK done\r\n'
         ),
         says(b"* SEARCH 1 2\r\n%t OK done\r\n"),
     )
@@ -500,7 +501,7 @@ def test_no_mail_and_no_mailbox_of_imap(studio: Studio) -> None:
         "FETCH 1 (BODY[])",
         "LIST <4 octets>",
         "SEARCH <10 octets>",
-        "APPEND <15 octets>",
+        "APPEND <12 octets>",
         "<10 octets>",
     ]
     heard = take.said("S")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from securemail.redact import Redactor, hide
 from servers.leaks import leaks
 
-settings.register_profile("transcript", max_examples=20, deadline=None)
+settings.register_profile("transcript", max_examples=8, deadline=None)
 quick = settings(settings.get_profile("transcript"))
 if settings.get_current_profile_name() != "default":  # a longer one, asked for by name
     quick = settings(deadline=None)

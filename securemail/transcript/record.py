@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import ssl
 import sys
 import time
@@ -29,6 +30,7 @@ from .words import WORDS
 if TYPE_CHECKING:
     from ..report import TLSReport
 
+_FOLDERS = re.compile(r"(?<=['\" ])(?:[A-Za-z]:)?[/\\][^'\"]*[/\\]([^'\"/\\]+)(?=['\"])")
 _HELD = 100  # lines of one reply that are looked at together
 
 
@@ -79,7 +81,8 @@ class Transcript:
 
     @_harmless
     def event(self, text: str) -> None:
-        """What happened. Words of the server are not quoted."""
+        """What happened. Of files the names alone: folders tell who works here."""
+        text = _FOLDERS.sub(r"\1", text)
         self._put("*", True, [text.encode("utf-8", "backslashreplace")])
 
     @_harmless
@@ -179,7 +182,8 @@ class Transcript:
     def _write(self, side: str, private: bool, seconds: float, text: str) -> None:
         if self._is_new:
             self._is_new = False
-            self._write("*", True, 0.0, self._heading())
+            (heading,) = self._redactor.lines([self._heading().encode("utf-8", "backslashreplace")])
+            self._write("*", True, 0.0, heading)
         if self._sink is not None:
             at = self._began + timedelta(seconds=seconds)
             self._sink(

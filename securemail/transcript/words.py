@@ -140,6 +140,7 @@ class IMAPWords(Words):
     _untagged = named | _name(
         "FETCH NAMESPACE ESEARCH QUOTA QUOTAROOT ACL METADATA VANISHED LANGUAGE"
     )
+    _quoted = re.compile(rb'"((?:[^"\\]|\\.)*)"')
     _literal = re.compile(rb"\{([0-9]{1,18})\+?\}\Z")
     _due = -1  # octets of a literal that are to be sent; 0: the rest of its command; -1: none
     _within = False  # a response that goes on after its literal
@@ -172,10 +173,9 @@ class IMAPWords(Words):
             return size(line)  # a tag may be anything, too
         if command.upper() in (b"SELECT", b"EXAMINE") and arguments.strip(b' "') == b"INBOX":
             return line
-        quoted = re.sub(
-            rb'"(?:[^"\\]|\\.)*"', lambda found: b'"%s"' % size(found[0][1:-1]), arguments
-        )
-        return b" ".join((tag, uid + self._command(command, quoted)))
+        if command.upper() in self.shown:
+            arguments = self._quoted.sub(lambda found: b'"%s"' % size(found[1]), arguments)
+        return b" ".join((tag, uid + self._command(command, arguments)))
 
     @staticmethod
     def _parted(rest: bytes) -> tuple[bytes, bytes, bytes]:
