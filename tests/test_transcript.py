@@ -28,6 +28,7 @@ from securemail import (
     CATrust,
     CertificateRejected,
     ConnectFailed,
+    FirstUseTrust,
     LimitExceeded,
     Limits,
     Password,
@@ -37,6 +38,7 @@ from securemail import (
     TLSPolicy,
     Token,
     TranscriptLine,
+    UnknownServer,
     WeakMechanismWarning,
 )
 from securemail.imap import IMAP4_stream
@@ -507,7 +509,7 @@ def test_no_mail_and_no_mailbox_of_imap(studio: Studio) -> None:
     heard = take.said("S")
     for shown in (
         "* 2 EXISTS",
-        "* 1 FETCH <59 octets>",
+        "* 1 FETCH <56 octets>",
         "<17 octets>",
         "* SEARCH 1 2",
         "* FLAGS (\\Seen)",
@@ -741,6 +743,23 @@ def test_a_certificate_that_is_refused(pki: PKI, studio: Studio) -> None:
             )
     assert lines[-2].text == "connected to 127.0.0.1"
     assert lines[-1].text.startswith("CertificateRejected (certificate-expired): ")
+
+
+def test_no_fingerprint_to_be_believed(pki: PKI, studio: Studio, tmp_path: Path) -> None:
+    lines: list[TranscriptLine] = []
+    trust = FirstUseTrust(tmp_path / "known-servers")
+    with RecordingServer(scripts.POLITE["imap"], context=studio.context) as server:
+        with pytest.raises(UnknownServer) as raised:
+            securemail.IMAP4_SSL(
+                "127.0.0.1",
+                server.port,
+                policy=TLSPolicy(trust=trust),
+                transcript=lines.append,
+            )
+    text = lines[-1].text
+    assert text.startswith("UnknownServer (unknown-server): ")
+    assert raised.value.fingerprint not in text
+    assert raised.value.pin not in text
 
 
 @every_class
