@@ -51,14 +51,13 @@ from servers.pki import PKI
 from servers.recording import Conversation, RecordingServer
 from servers.rude import Answer, Scripted, accepts, asks, closes, refuses, says, to_all
 from servers.scram import SALT, ScramServer
-from test_transcript_redaction import ENCODINGS, assert_gone, secrets
+from test_transcript_redaction import ENCODINGS, assert_gone, quick, secrets
 
 USER = "ada.lovelace"
 PASSWORD = "Tr0ub4dor and 3 horses"
 every_class = pytest.mark.parametrize("mail", MAIL.values(), ids=MAIL)
 by_hypothesis = settings(
-    max_examples=6,
-    deadline=None,
+    quick,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

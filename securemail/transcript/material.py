@@ -11,7 +11,11 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_COMMANDS = {b"AUTH", b"AUTHENTICATE", b"LOGIN", b"USER", b"PASS", b"APOP", b"RPOP"}
+_NAMED = {b"LOGIN", b"USER", b"APOP", b"RPOP"}  # the first word after it is a user's name
+_ENCODED = {b"AUTH", b"AUTHENTICATE"}  # the first word after it is a mechanism's name
+_COMMANDS = _NAMED | _ENCODED | {b"PASS"}
+_LITERAL = re.compile(rb"\{[0-9]+\+?\}")
+_DIGEST = re.compile(rb"(.*) ([0-9A-Fa-f]{32,})", re.DOTALL)  # CRAM-MD5's answer
 _TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)"|(\S+)')
 _FIELD = re.compile(rb"([A-Za-z][A-Za-z0-9]{0,9})=(.*)", re.DOTALL)
 _NAMES = {b"n", b"a", b"user"}  # of SCRAM, GS2 and OAuth: who it is
@@ -26,22 +30,24 @@ class Material(NamedTuple):
 
 
 def of_line(line: bytes, *, goes_on: bool) -> Material:
-    """Of one that is sent: a command with its arguments, or the answer to a challenge."""
+    """Of one that is sent: a command with its arguments, or the answer to a challenge. A password
+    is never taken apart: its words are words, and to hide them would tell them."""
     users: set[bytes] = set()
     secrets: set[bytes] = set()
     for each in line.splitlines():
         command, rest = (b"", each) if goes_on else _command(each)
-        tokens = [_unquoted(token) for token in _TOKEN.finditer(rest)]
-        if command in (b"USER", b"LOGIN", b"APOP", b"RPOP"):
-            users.update(tokens[:1])
-            secrets.update(tokens[1:])
-            continue
-        if command == b"PASS":
-            secrets.update((rest, *tokens))
-            continue
-        for token in tokens[1:] if command else (rest.strip(), *tokens):
-            _add_encoded(token, users, secrets)
-    return Material(frozenset(users - {b""}), frozenset(secrets - {b"", b"*", b"="}))
+        if command in _NAMED or command in _ENCODED:
+            first = _TOKEN.match(rest)
+            name, rest = (_unquoted(first), rest[first.end() :].strip()) if first else (b"", rest)
+            if command in _NAMED:
+                users.add(name)
+        if command in _ENCODED or not command:
+            _add_encoded(rest.strip(), users, secrets)
+        elif not _LITERAL.fullmatch(rest):
+            secrets.add(rest)
+        if (quoted := _TOKEN.fullmatch(rest.strip())) is not None:
+            secrets.add(_unquoted(quoted))
+    return Material(frozenset(users - {b""}), frozenset(secrets - users - {b"", b"*", b"="}))
 
 
 def of_challenge(text: bytes) -> Material:
@@ -70,28 +76,27 @@ def _unquoted(found: re.Match[bytes]) -> bytes:
     return found[2] if found[1] is None else re.sub(rb"\\(.)", rb"\1", found[1])
 
 
-def _add_encoded(token: bytes, users: set[bytes], secrets: set[bytes]) -> None:
-    message = _decoded(token)
-    if message is None:
-        secrets.add(token)
-        return
-    known = set(users)
-    _add_message(message, users, secrets)
-    if message not in known | users:
-        secrets.add(token)
+def _add_encoded(text: bytes, users: set[bytes], secrets: set[bytes]) -> None:
+    message = _decoded(text)
+    secrets.add(text)
+    if message is not None:
+        _add_message(message, users, secrets)
 
 
 def _add_message(message: bytes, users: set[bytes], secrets: set[bytes]) -> None:
-    """PLAIN has its three parts; of SCRAM and OAuth all is secret but who and where to; of what is
-    not known, all."""
+    """PLAIN has its three parts; of SCRAM and OAuth all is secret but who and where to; of CRAM-MD5
+    the digest; of what is not known, all."""
     parts = message.split(b"\0")
     if len(parts) == 3:
         users.update(parts[:2])
         secrets.add(parts[2])
-        return
-    if b"\1" not in message and not message.startswith((b"n,", b"y,", b"p=", b"c=")):
+    elif b"\1" in message or message.startswith((b"n,", b"y,", b"p=", b"c=")):
+        _add_parts(message, users, secrets)
+    elif digest := _DIGEST.fullmatch(message):
+        users.add(digest[1])
+        secrets.add(digest[2])
+    else:
         secrets.update(parts)
-    _add_parts(message, users, secrets)
 
 
 def _add_parts(message: bytes, users: set[bytes], secrets: set[bytes]) -> None:
