@@ -8,7 +8,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from .channel import Verified
 from .connecting import Endpoint
@@ -23,6 +23,9 @@ from .errors import (
 from .modes import spoken_instead
 from .policy import Limits
 from .tls.refusal import tls_error
+
+if TYPE_CHECKING:
+    from .transcript import Transcript
 
 # What the standard modules raise over a server's words: ends, time-outs, decoding, missing parts,
 # sizes (IMAP's literals: too large for a number, or for the memory). Anything else is a mistake in
@@ -49,6 +52,7 @@ class Trouble:
     _ended: Exception | None = None  # what ended the connection: later verbs raise it too
     _stage: str = "in the middle of an answer"  # what is going on, for an error
     _suspected: str = ""  # what the server may hang up at, for an error
+    _transcript: Transcript | None = None  # the caller wants one
     _unheard: str = ""  # what a silent server may be waiting for; until something was said to it
 
     def _close_now(self) -> None:
@@ -64,6 +68,8 @@ class Trouble:
         """Close because of `error`, which every later verb raises as well."""
         if isinstance(error, Exception):
             self._ended = error
+        if self._transcript is not None:
+            self._transcript.end(error)
         self._close_now()
         return error
 
