@@ -13,17 +13,24 @@ from typing import Any, ClassVar
 from .channel import Plaintext, Verified, require_verified
 from .connecting import Deadline, Endpoint, dial, secure
 from .connector import Connector, dial_by, require_connector
-from .errors import LimitExceeded, PolicyError, TimeLimitExceeded, say_seconds
+from .errors import (
+    LimitExceeded,
+    PolicyError,
+    SecureMailError,
+    TimeLimitExceeded,
+    say_seconds,
+)
 from .guard import Guarded
 from .hosts import Host
 from .modes import CLEAR, TLS, Mode, require_port, unheard
 from .policy import AuthPolicy, Limits, TLSPolicy
 from .policy_file import ServerSettings, settings_for
 from .report import BY_CONNECTOR, ConnectionReport
+from .secret import Secret
 from .tls.context import PolicyContext
 from .tls.gate import GatedSocket
 from .tls.verify import channel_of
-from .wire import Reader, send_in_pieces
+from .wire import Reader, send_in_pieces, send_secret
 
 DEFAULT: Any = socket._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]
 
@@ -93,6 +100,16 @@ class Connection(Guarded):
                     hint="It, or the line, may be overloaded; Limits(read=...) waits longer.",
                 )
             ) from None
+        except OSError as error:
+            self._raise_lost(error)
+
+    def _send_secret(self, line: Secret) -> None:
+        """One line with a secret in it, over what it may travel over; a failure is the end, also of
+        a sign-in that the caller spells himself."""
+        try:
+            send_secret(self._for_secrets, self.sock, line)
+        except SecureMailError:
+            raise
         except OSError as error:
             self._raise_lost(error)
 

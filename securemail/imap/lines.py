@@ -16,7 +16,7 @@ from ..errors import LimitExceeded, PolicyError, UpgradeRefused, printable
 from ..guard import Commands, first_word
 from ..sasl.credentials import Secret, encoded
 from ..upgrading import Upgrading
-from ..wire import CRLF, require_line, send_secret
+from ..wire import CRLF, require_line
 from .closed_mailbox import explained
 from .errors import (
     IMAP4AuthenticationFailed,
@@ -169,7 +169,7 @@ class IMAP4Lines(Upgrading):
             self._mesg(f"> {shown}")
         sys.audit("imaplib.send", self, shown.encode())
         self._expect()
-        send_secret(self._for_secrets, self.sock, line)
+        self._send_secret(line)
 
     # -- reading
 

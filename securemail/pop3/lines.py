@@ -12,7 +12,7 @@ from ..errors import LimitExceeded, printable
 from ..guard import Commands, first_word
 from ..sasl.credentials import Secret, encoded
 from ..upgrading import Upgrading
-from ..wire import require_line, send_secret
+from ..wire import require_line
 from .errors import (
     POP3AuthenticationFailed,
     POP3ConnectionLost,
@@ -76,7 +76,7 @@ class POP3Lines(Upgrading):
             print("*cmd*", repr(shown))  # noqa: T201 - as the standard module does
         sys.audit("poplib.putline", self, shown.encode())
         self._expect()
-        send_secret(self._for_secrets, self.sock, line)
+        self._send_secret(line)
 
     # -- reading
 
