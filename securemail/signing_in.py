@@ -14,7 +14,7 @@ from .errors import PolicyError, SecureMailError, WeakMechanismWarning, warn
 from .report import AuthReport
 from .sasl.choose import APOP, Offer, choose_mechanism, name_of, takes
 from .sasl.credentials import Secret
-from .sasl.encoding import hide
+from .sasl.encoding import hide, hide_quoted
 from .sasl.exchange import Exchange
 from .sasl.mechanism import Broken, Cancelled, Unusable
 from .tls.binding import Binding
@@ -117,7 +117,7 @@ class SigningIn(Declining):
         self._require_fresh(name)
         self._over = self._line()
         secrets = Secret(getattr(credentials, "secrets", ()))
-        with self._excepting(name), self._during_sign_in(name), self._hushing(secrets):
+        with self._excepting(name), self._hushing(secrets), self._during_sign_in(name):
             reply = talk().without(secrets.reveal())
         if reply.kind != "success":
             raise self._declined_by_server(name, reply, credentials, mechanism)
@@ -148,6 +148,10 @@ class SigningIn(Declining):
         if line.startswith(self._CHALLENGE):
             return self._CHALLENGE + b"<challenge>"
         return hide(line, self._hushed.reveal()) if self._hushed is not None else line
+
+    def _without_secrets(self, words: bytes) -> bytes:
+        """A server may repeat what it was sent where no reply is due, too."""
+        return words if self._hushed is None else hide_quoted(words, self._hushed.reveal())
 
     # -- the dialogue
 

@@ -20,15 +20,27 @@ def decode(text: bytes) -> bytes:
         raise ValueError("not base64") from None
 
 
+def hide_quoted(words: bytes, secrets: tuple[bytes, ...]) -> bytes:
+    """`hide`, also where the standard modules have made a `repr` of the words: with backslashes
+    doubled once more, and before an apostrophe where both kinds of quotes are in it."""
+    written = [repr(form + b"'\"")[2:-4] for secret in secrets for form in _plain(secret)]
+    both = (*written, *(form.replace("\\'", "'") for form in written))
+    return hide(words, (*secrets, *(form.encode() for form in both)))
+
+
 def hide(words: bytes, secrets: tuple[bytes, ...]) -> bytes:
     """`words` of the other side without any of the `secrets`, should it repeat one: as it is, as an
     IMAP quoted string, or inside of something that was sent in base64."""
     for secret in secrets:
-        plain = {secret, secret.replace(b"\\", b"\\\\").replace(b'"', b'\\"')}
+        plain = _plain(secret)
         cores = {core for at in range(3) if len(core := _core(secret, at)) >= _SHORTEST}
         for form in sorted(plain | cores, key=len, reverse=True):
             words = words.replace(form, b"<secret>")
     return words
+
+
+def _plain(secret: bytes) -> set[bytes]:
+    return {secret, secret.replace(b"\\", b"\\\\").replace(b'"', b'\\"')}
 
 
 def _core(octets: bytes, offset: int) -> bytes:
