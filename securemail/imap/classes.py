@@ -109,8 +109,8 @@ class IMAP4(IMAP4SignIn, imaplib.IMAP4):
     def _offers_upgrade(self) -> bool:
         if self.state != "NONAUTH":  # by PREAUTH, which `plaintext` let in, or by a sign-in of his
             raise self._refused(
-                f"the session is signed in already (its state is {self.state}), and then nobody can "
-                "ask for TLS any more (RFC 9051, 6.2.1)",
+                f"the session is signed in already (its state is {self.state}), and then nobody "
+                "can ask for TLS any more (RFC 9051, 6.2.1)",
                 "preauth",
                 f"Ask for TLS before signing in{self._another_port()}.",
             )

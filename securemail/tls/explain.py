@@ -249,8 +249,8 @@ def _waiver_ended(reason: Any, peer: Peer) -> str:
 # In the order in which they are said.
 def _unexplained(reason: Any, peer: Peer) -> str:
     return (
-        "Nothing more is known here: do not go on before the server's administrator can say what it "
-        "is. He sees the same by: openssl s_client -verify_return_error -showcerts."
+        "Nothing more is known here: do not go on before the server's administrator can say what "
+        "it is. He sees the same by: openssl s_client -verify_return_error -showcerts."
     )
 
 
