@@ -73,6 +73,7 @@ _CALLERS_OWN = ("spelled", "callable")  # what is secret in these nobody knows b
 _USUAL = re.compile(
     rb"(?:[A-P]+[0-9]+ )?(?:CAPABILITY|STARTTLS|CAPA|STLS|NOOP|(?:ehlo|helo) localhost)"
 )
+COMMANDS: dict[str, Any] = imaplib.Commands  # type: ignore[attr-defined]  # xatom adds to them
 _FATAL = (UpgradeRefused, LimitExceeded, TLSError, ProtocolViolation, ConnectFailed)
 _POLICY = TLSPolicy(trust=ExactCertificate(pin="sha256/" + "A" * 43 + "="))
 _POLICIES = (
@@ -102,6 +103,7 @@ class Run:
         printed = io.StringIO()
         with (
             faked(),
+            mock.patch.dict(COMMANDS),
             contextlib.redirect_stdout(printed),
             contextlib.redirect_stderr(printed),
             contextlib.ExitStack() as at_the_end,
@@ -217,7 +219,7 @@ class Run:
         require(is_usual or not _secrets_in(clear), f"a secret in clear: {clear!r}")
         tagged = self.protocol == "imap"
         words = [line.split() for line in clear.splitlines()]
-        said = [line[tagged].decode().upper() for line in words if len(line) > tagged]
+        said = [line[tagged].decode("latin-1").upper() for line in words if len(line) > tagged]
         if not self.has_reason:
             require(set(said) <= NEUTRAL[self.protocol], f"in clear: {said}")
         else:

@@ -13,9 +13,10 @@ import socket
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from fuzz.choices import Choices
-from fuzz.connections import WAYS, Run
+from fuzz.connections import COMMANDS, WAYS, Run
 from fuzz.escapes import require
 from fuzz.server import Server
 from fuzz.steps import SIGN_IN, UPGRADE, VERBS
@@ -50,6 +51,8 @@ class Live(Run):
         at_once = self.way.by == "at once"
         self._tls = self._context if at_once else None
         self.server = Server(protocol, Choices(b""), is_tls=at_once)
+        self._commands = mock.patch.dict(COMMANDS)
+        self._commands.start()
         self._recording = RecordingServer(self._script, context=self._tls)
 
     # -- the server's side
@@ -59,6 +62,9 @@ class Live(Run):
             self.server.upgraded()
         self._flush(conversation)
         while conversation.is_open and (line := conversation.read_line()):
+            if line.startswith(b"\x16\x03") and not conversation.is_tls:
+                conversation.close()  # a ClientHello, which this server did not ask for
+                break
             how = self.plan.popleft() if self.plan else b""
             self.server.choices = Choices(how)
             self.server.hear(line, conversation.is_tls)
@@ -105,6 +111,7 @@ class Live(Run):
             self.check()
             self._close()
         finally:
+            self._commands.stop()
             with contextlib.suppress(OSError, ConnectionError):
                 self._recording.close()
         self._look_at_the_wire()

@@ -1,10 +1,11 @@
 """What people and servers write: hosts, pins, texts to show, texts to prepare. Pure."""
 
+import contextlib
 import pickle
 
 from fuzz.choices import INTERESTING, Choices
 from fuzz.escapes import only, require
-from securemail import Pin
+from securemail import Pin, PolicyError
 from securemail.errors import printable
 from securemail.hosts import Host, split_port
 from securemail.sasl.prep import saslprep
@@ -60,6 +61,12 @@ def _safely(case: bytes, beginnings: tuple[bytes, ...]) -> str:
         return case.decode("latin-1")
 
 
+def _host(text: str) -> Host | None:
+    with contextlib.suppress(PolicyError):
+        return Host.parse(text)
+    return None
+
+
 def hosts(case: bytes) -> None:
     """A host has one form: parsed again it is the same, and fit for DNS, SNI and messages."""
     text = _safely(case, _HOSTS)
@@ -68,6 +75,9 @@ def hosts(case: bytes) -> None:
         require(host.name.isascii() and host.name.isprintable(), f"unfit: {host!r}")
         require(" " not in host.name and len(host.name) <= 253, f"unfit: {host!r}")
         require(host.address.isascii() and host.address.isprintable(), f"unfit: {host!r}")
+        require(host.name == host.name.lower(), f"not one spelling: {host!r}")
+        if text.isascii() and "%" not in text:  # a zone id is in the case that the system gave it
+            require(_host(text.swapcase()) == host, f"{text!r} is another in other case")
         again = Host.parse(host.address)
         require(again == host, f"{text!r} is {host!r}, and that again {again!r}")
         require(pickle.loads(pickle.dumps(host)) == host, "pickled, it is another")
@@ -87,6 +97,7 @@ def pins(case: bytes) -> None:
     with only():
         pin = Pin(text)
         require(Pin(str(pin)) == pin, f"{text!r}: {pin!r}")
+        require(str(pin) == str(pin).strip() and len(str(pin)) in (51, 114), f"a spelling: {pin!r}")
         require(str(pin).isprintable() and str(pin).isascii(), "unfit")
         require(hash(Pin(str(pin))) == hash(pin), "the same, with another hash")
     with only():

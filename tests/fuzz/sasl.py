@@ -45,6 +45,12 @@ _SCRAM_WORDS = (
     *(_NONCE.encode(), b"c2FsdA==", b"AAAA", b"invalid-proof", b"other-error", b"server", b"00"),
     *INTERESTING,
 )
+_SCRAM_MESSAGES = (
+    b"r=%s,s=c2FsdA==,i=4096" % _NONCE.encode(),
+    b"r=%sserver,s=c2FsdA==,i=4096" % _NONCE.encode(),
+    b"v=cHJvb2Y=,x=y",
+    b"e=other-error",
+)
 
 
 def _mechanism(choices: Choices) -> Any:
@@ -138,7 +144,8 @@ def scram_words(case: bytes) -> None:
     """Attributes are read strictly: what was read, written again, is what came."""
     choices = Choices(case)
     parts = [choices.one_of(_SCRAM_WORDS) for _ in range(choices.number(12))]
-    message = choices.changed(b"".join(parts)) + choices.rest()
+    whole = choices.one_of((b"", *_SCRAM_MESSAGES))
+    message = choices.changed(choices.changed(whole) + b"".join(parts)) + choices.rest()
     try:
         found = attributes(message)
     except Broken as error:

@@ -1,11 +1,12 @@
 """The smallest case that escapes in the same way, as far as a few hundred tries get."""
 
+import time
 from collections.abc import Iterator
 
 from fuzz.escapes import Escaped, run_case
 from fuzz.targets import Target
 
-_MOST_TRIES = 1500
+_MOST_TRIES, _SECONDS = 1500, 20.0
 
 
 def escape_of(target: Target, case: bytes) -> Escaped | None:
@@ -19,13 +20,13 @@ def escape_of(target: Target, case: bytes) -> Escaped | None:
 def smaller(target: Target, case: bytes) -> bytes:
     """Shorter, and with more zeros; without the octets that play no part."""
     kind = _kind(escape_of(target, case))
-    tries = 0
+    tries, until = 0, time.monotonic() + _SECONDS
     was = None
-    while was != case and tries < _MOST_TRIES:
+    while was != case and tries < _MOST_TRIES and time.monotonic() < until:
         was = case
         for other in _shorter(case):
             tries += 1
-            if tries > _MOST_TRIES:
+            if tries > _MOST_TRIES or time.monotonic() > until:
                 break
             if _kind(escape_of(target, other)) == kind:
                 case = other
