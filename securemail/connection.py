@@ -27,13 +27,13 @@ from .modes import CLEAR, TLS, Mode, require_port, unheard
 from .policy import AuthPolicy, Limits, TLSPolicy
 from .policy_file import ServerSettings, settings_for
 from .report import BY_CONNECTOR, ConnectionReport
+from .secret import Secret
 from .tls.context import PolicyContext
 from .tls.gate import GatedSocket
 from .tls.verify import channel_of
 from .wire import Reader, send_in_pieces, send_secret
 
 if TYPE_CHECKING:
-    from .secret import Secret
     from .transcript import To
 
 DEFAULT: Any = socket._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]
@@ -117,11 +117,17 @@ class Connection(Guarded):
             self._raise_lost(error)
 
     def _send_secret(self, line: Secret, shown: str) -> None:
-        """One line of a sign-in, and its end; `shown` is what may be told of it."""
+        """One line of a sign-in, and its end, over what it may travel over; `shown` is what may be
+        told of it. A failure is the end, also of a sign-in that the caller spells himself."""
         self._expect()
         if self._transcript is not None:
             self._transcript.secret(line.reveal(), shown, private=self._is_private())
-        send_secret(self._for_secrets, self.sock, line)
+        try:
+            send_secret(self._for_secrets, self.sock, line)
+        except SecureMailError:
+            raise
+        except OSError as error:
+            self._raise_lost(error)
 
     def _is_private(self) -> bool:
         return isinstance(self.sock, ssl.SSLSocket)

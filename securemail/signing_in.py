@@ -119,7 +119,7 @@ class SigningIn(Declining):
         if self._transcript is not None:
             self._transcript.credentials(credentials)
         secrets = Secret(getattr(credentials, "secrets", ()))
-        with self._excepting(name), self._during_sign_in(name), self._hushing(secrets):
+        with self._excepting(name), self._hushing(secrets), self._during_sign_in(name):
             reply = talk().without(secrets.reveal())
         if reply.kind != "success":
             raise self._declined_by_server(name, reply, credentials, mechanism)
@@ -150,6 +150,10 @@ class SigningIn(Declining):
         if line.startswith(self._CHALLENGE):
             return self._CHALLENGE + b"<challenge>"
         return hide(line, self._hushed.reveal()) if self._hushed is not None else line
+
+    def _without_secrets(self, words: bytes) -> bytes:
+        """A server may repeat what it was sent where no reply is due, too."""
+        return words if self._hushed is None else hide(words, self._hushed.reveal())
 
     # -- the dialogue
 

@@ -6,7 +6,7 @@ The standard modules raise their own errors, and Python's, over whatever a serve
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -152,23 +152,29 @@ class Trouble:
         """Whether the standard module means the end of the connection by `error`."""
         raise NotImplementedError
 
+    def _without_secrets(self, words: bytes) -> bytes:
+        """What may be quoted of the server's words now."""
+        return words
+
     def _not_spoken(self, error: Exception) -> Exception:
         """For words that are not of this protocol."""
         hint = "The connection is closed: make a new one."
         if self._stage == _OPENING:
             other = spoken_instead(_said(error), self._PROTOCOL)
             hint = other or "Is this the right port, and nothing in between?"
+        said = _said(error, self._without_secrets)
         return self._VIOLATION(
-            f"the server does not speak as {self._PROTOCOL.split()[0]} does: {_said(error)}.",
+            f"the server does not speak as {self._PROTOCOL.split()[0]} does: {said}.",
             hint=hint,
             **self._details(),
         )
 
 
-def _said(error: Exception) -> str:
+def _said(error: Exception, hide: Callable[[bytes], bytes] = bytes) -> str:
     """What a standard module's error quotes of the server, or says itself. Its last argument is
-    that: a reply's number comes before."""
+    that: a reply's number comes before. `hide`: takes out what must not be shown."""
     said = error.args[-1] if error.args else ""
     if isinstance(said, bytes):
-        return f'"{printable(said)}"'
-    return printable(str(said) or type(error).__name__)
+        return f'"{printable(hide(said))}"'
+    words = str(said) or type(error).__name__
+    return printable(hide(words.encode("utf-8", "backslashreplace")))

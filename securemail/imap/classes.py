@@ -92,6 +92,18 @@ class IMAP4(IMAP4SignIn, imaplib.IMAP4):
         self.debug = self.debug or _OURS.__dict__.get("Debug", 0)
         STANDARD.open(self, host, port, timeout)
 
+    # -- verbs that look at something else before they would send anything
+
+    def uid(self, command: str, *args: Any) -> tuple[str, list[Any]]:
+        """As the standard verb; raises the error that ended the connection, if one did."""
+        self._raise_ended()
+        return STANDARD.uid(self, command, *args)  # type: ignore[no-any-return]
+
+    def enable(self, capability: str) -> tuple[str, list[Any]]:
+        """As the standard verb; raises the error that ended the connection, if one did."""
+        self._raise_ended()
+        return STANDARD.enable(self, capability)  # type: ignore[no-any-return]
+
     # -- the upgrade
 
     def starttls(self, ssl_context: ssl.SSLContext | None = None) -> tuple[str, list[Any]]:
@@ -108,6 +120,13 @@ class IMAP4(IMAP4SignIn, imaplib.IMAP4):
         return reply
 
     def _offers_upgrade(self) -> bool:
+        if self.state != "NONAUTH":  # by PREAUTH, which `plaintext` let in, or by a sign-in of his
+            raise self._refused(
+                f"the session is signed in already (its state is {self.state}), and then nobody "
+                "can ask for TLS any more (RFC 9051, 6.2.1)",
+                "preauth",
+                f"Ask for TLS before signing in{self._another_port()}.",
+            )
         return "STARTTLS" in self.capabilities
 
     def _ask_upgrade(self) -> tuple[str, list[Any]]:
