@@ -50,6 +50,7 @@ _HOME = {
     "ConnectionReport": "report",
     "TLSReport": "report",
     "AuthReport": "report",
+    "TranscriptLine": "transcript.line",
     # errors
     "SecureMailError": "errors",
     "PolicyError": "errors",
@@ -192,6 +193,7 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from .smtp import (
         SMTP_STARTTLS as SMTP_STARTTLS,
     )
+    from .transcript import TranscriptLine as TranscriptLine
     from .trust.base import (
         Peer as Peer,
     )

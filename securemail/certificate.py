@@ -145,7 +145,12 @@ class Certificate:
     @property
     def signature_hash(self) -> str | None:
         """The name of the hash that was signed; None for Ed25519 and the like."""
-        algorithm = self.parsed.signature_hash_algorithm
+        from cryptography.exceptions import UnsupportedAlgorithm
+
+        try:
+            algorithm = self.parsed.signature_hash_algorithm
+        except UnsupportedAlgorithm as error:
+            raise ValueError(f"its kind of signature is not known ({error})") from None
         return algorithm.name if algorithm else None
 
     @property

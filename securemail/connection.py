@@ -8,22 +8,33 @@ from __future__ import annotations
 import socket
 import ssl
 import sys
-from typing import Any, ClassVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .channel import Plaintext, Verified, require_verified
 from .connecting import Deadline, Endpoint, dial, secure
 from .connector import Connector, dial_by, require_connector
-from .errors import LimitExceeded, PolicyError, TimeLimitExceeded, say_seconds
+from .errors import (
+    LimitExceeded,
+    PolicyError,
+    SecureMailError,
+    TimeLimitExceeded,
+    say_seconds,
+)
 from .guard import Guarded
 from .hosts import Host
 from .modes import CLEAR, TLS, Mode, require_port, unheard
 from .policy import AuthPolicy, Limits, TLSPolicy
 from .policy_file import ServerSettings, settings_for
 from .report import BY_CONNECTOR, ConnectionReport
+from .secret import Secret
 from .tls.context import PolicyContext
 from .tls.gate import GatedSocket
 from .tls.verify import channel_of
-from .wire import Reader, send_in_pieces
+from .wire import Reader, send_in_pieces, send_secret
+
+if TYPE_CHECKING:
+    from .transcript import To
 
 DEFAULT: Any = socket._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]
 
@@ -66,8 +77,15 @@ class Connection(Guarded):
         if self._reader is None or self._reader.sock is not self.sock:
             if self.sock.gettimeout() is None:  # a socket that a subclass brought
                 self.sock.settimeout(self._limits.read)
-            self._reader = Reader(self.sock, self._limits, self._end)
+            self._reader = self._new_reader(self.sock)
         return self._reader
+
+    def _new_reader(self, sock: Any) -> Reader:
+        if self._transcript is None:
+            return Reader(sock, self._limits, self._end)
+        from .transcript import TranscribingReader
+
+        return TranscribingReader(self._transcript, sock, self._limits, self._end)
 
     def _read_line(self) -> bytes:
         """A line with its end; the connection's end, or a failure, is an error and closes it."""
@@ -83,6 +101,8 @@ class Connection(Guarded):
 
     def _send_all(self, data: bytes) -> None:
         """All of it. Where the server takes nothing for as long as `Limits.read`: the end."""
+        if self._transcript is not None:
+            self._transcript.sent(data, private=self._is_private())
         try:
             send_in_pieces(self.sock, data)
         except TimeoutError:
@@ -95,6 +115,22 @@ class Connection(Guarded):
             ) from None
         except OSError as error:
             self._raise_lost(error)
+
+    def _send_secret(self, line: Secret, shown: str) -> None:
+        """One line of a sign-in, and its end, over what it may travel over; `shown` is what may be
+        told of it. A failure is the end, also of a sign-in that the caller spells himself."""
+        self._expect()
+        if self._transcript is not None:
+            self._transcript.secret(line.reveal(), shown, private=self._is_private())
+        try:
+            send_secret(self._for_secrets, self.sock, line)
+        except SecureMailError:
+            raise
+        except OSError as error:
+            self._raise_lost(error)
+
+    def _is_private(self) -> bool:
+        return isinstance(self.sock, ssl.SSLSocket)
 
     def _expect(self) -> None:
         """A command goes out: its reply has the bounds to itself."""
@@ -110,6 +146,8 @@ class Connection(Guarded):
             error.message, code=error.code, hint=hint or error.hint, **self._details()
         )
         self._ended = ended
+        if self._transcript is not None:
+            self._transcript.end(ended)
         self._close_now()
         return ended
 
@@ -126,6 +164,7 @@ class Connection(Guarded):
         context: ssl.SSLContext | None = None,
         plaintext: str | None = None,
         connector: Connector | None = None,
+        transcript: To | None = None,
     ) -> None:
         """Check and keep the arguments; nothing is connected yet."""
         if policy is not None and not isinstance(policy, TLSPolicy):
@@ -141,6 +180,10 @@ class Connection(Guarded):
         self._own_plaintext = plaintext
         require_connector(connector)
         self._connector = connector
+        if transcript is not None:
+            from .transcript import Transcript
+
+            self._transcript = Transcript(transcript, self._DIALECT.service)
 
     def _checked(self, context: ssl.SSLContext | None) -> ssl.SSLContext | None:
         """A context of the caller's own, which a policy beside it would contradict."""
@@ -192,6 +235,13 @@ class Connection(Guarded):
         self._unheard = "" if self._MODE is TLS else unheard(self._PROTOCOL)
         if self._MODE.is_private:
             self._tls_context()  # whatever is wrong with it is told before anything is connected
+        self._begin_transcript()
+
+    def _begin_transcript(self) -> None:
+        if self._transcript is not None:
+            assert self._endpoint is not None
+            place = SecureMailError("", **{**self._endpoint.details(), "protocol": None}).where
+            self._transcript.begin(f"{place}  {self._endpoint.protocol}")
 
     def _apply(self, settings: ServerSettings | None) -> None:
         """What the caller gave; where he gave nothing, what the policy file says of the server. A
@@ -212,6 +262,7 @@ class Connection(Guarded):
             sock = dial(self._endpoint, deadline, source_address)
         else:
             sock = dial_by(self._connector, self._endpoint, deadline, source_address)
+        self._tell_address(sock)
         if self._MODE is TLS:
             sock = secure(sock, self._tls_context(), self._endpoint, deadline)
         try:
@@ -233,6 +284,13 @@ class Connection(Guarded):
             sock.tell()
         if isinstance(self._channel, Verified) or not self._MODE.is_private:
             _log(self.report)
+        if self._transcript is not None and isinstance(self._channel, Verified):
+            self._transcript.secured(self._channel.report)
+
+    def _tell_address(self, sock: Any) -> None:
+        if self._transcript is not None:
+            with suppress(OSError):  # it was reset
+                self._transcript.event(f"connected to {self._say_address(sock)}")
 
     def _say_address(self, sock: Any) -> str:
         """Where TCP goes. By a connector: not to the server."""

@@ -65,7 +65,9 @@ def read_crls(source: Source) -> tuple[CRL, ...]:
             found: tuple[CRL, ...] = (CRL(x509.load_der_x509_crl(data)),)
         else:
             found = tuple(CRL(x509.load_pem_x509_crl(block)) for block in _BLOCK.findall(data))
-    except ValueError as error:
+        for one in found:
+            _ = one.issuer  # read when it is asked for, which is in the middle of a handshake
+    except (ValueError, x509.InvalidVersion) as error:
         raise _unusable(source, f"cannot be read as one ({error})") from None
     if not found:
         raise _unusable(source, "holds none")

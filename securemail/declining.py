@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from .errors import AuthenticationFailed, SecureMailError, printable
+from .redact import hide
 from .sasl.choose import alternatives, say_how, usable
 from .sasl.credentials import Password
-from .sasl.encoding import hide
 from .sasl.mechanism import Broken, Unproved
 from .tls.binding import Binding
 from .travel import Travel

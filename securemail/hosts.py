@@ -45,9 +45,9 @@ def split_port(text: str) -> tuple[str, int | None]:
     """
     host, port = text, None
     if text.startswith("["):
-        host, _, rest = text.partition("]")
+        host, end, rest = text.partition("]")
         host, port = f"{host}]", rest.removeprefix(":") if rest.startswith(":") else None
-        if rest and port is None:
+        if not end or (rest and port is None):
             raise _bad(text, "is not [IPV6]:PORT")
     elif text.count(":") == 1:
         host, _, port = text.partition(":")

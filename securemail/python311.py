@@ -10,11 +10,15 @@ import poplib
 import ssl
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .connection import DEFAULT
 from .connector import Connector
 from .policy import AuthPolicy, Limits, TLSPolicy
+
+if TYPE_CHECKING:
+    from .transcript import To
+
 
 Method = Callable[..., Any]
 
@@ -34,6 +38,7 @@ def pop3_ssl(init: Method) -> Method:
         limits: Limits | None = None,
         server_hostname: str | None = None,
         connector: Connector | None = None,
+        transcript: To | None = None,
     ) -> None:
         init(
             self,
@@ -46,6 +51,7 @@ def pop3_ssl(init: Method) -> Method:
             limits=limits,
             server_hostname=server_hostname,
             connector=connector,
+            transcript=transcript,
         )
 
     return _named(__init__, init)
@@ -66,6 +72,7 @@ def imap4_ssl(init: Method) -> Method:
         limits: Limits | None = None,
         server_hostname: str | None = None,
         connector: Connector | None = None,
+        transcript: To | None = None,
     ) -> None:
         init(
             self,
@@ -78,6 +85,7 @@ def imap4_ssl(init: Method) -> Method:
             limits=limits,
             server_hostname=server_hostname,
             connector=connector,
+            transcript=transcript,
         )
 
     return _named(__init__, init)
@@ -100,6 +108,7 @@ def smtp_ssl(init: Method) -> Method:
         limits: Limits | None = None,
         server_hostname: str | None = None,
         connector: Connector | None = None,
+        transcript: To | None = None,
     ) -> None:
         init(
             self,
@@ -114,6 +123,7 @@ def smtp_ssl(init: Method) -> Method:
             limits=limits,
             server_hostname=server_hostname,
             connector=connector,
+            transcript=transcript,
         )
 
     return _named(__init__, init)

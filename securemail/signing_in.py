@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 
 from .declining import Declining, Reply
 from .errors import PolicyError, SecureMailError, WeakMechanismWarning, warn
+from .redact import hide
 from .report import AuthReport
 from .sasl.choose import APOP, Offer, choose_mechanism, name_of, takes
 from .sasl.credentials import Secret
-from .sasl.encoding import hide
 from .sasl.exchange import Exchange
 from .sasl.mechanism import Broken, Cancelled, Unusable
 from .tls.binding import Binding
@@ -116,8 +116,10 @@ class SigningIn(Declining):
         callable of the caller's has them."""
         self._require_fresh(name)
         self._over = self._line()
+        if self._transcript is not None:
+            self._transcript.credentials(credentials)
         secrets = Secret(getattr(credentials, "secrets", ()))
-        with self._excepting(name), self._during_sign_in(name), self._hushing(secrets):
+        with self._excepting(name), self._hushing(secrets), self._during_sign_in(name):
             reply = talk().without(secrets.reveal())
         if reply.kind != "success":
             raise self._declined_by_server(name, reply, credentials, mechanism)
@@ -148,6 +150,10 @@ class SigningIn(Declining):
         if line.startswith(self._CHALLENGE):
             return self._CHALLENGE + b"<challenge>"
         return hide(line, self._hushed.reveal()) if self._hushed is not None else line
+
+    def _without_secrets(self, words: bytes) -> bytes:
+        """A server may repeat what it was sent where no reply is due, too."""
+        return words if self._hushed is None else hide(words, self._hushed.reveal())
 
     # -- the dialogue
 

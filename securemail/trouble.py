@@ -6,9 +6,9 @@ The standard modules raise their own errors, and Python's, over whatever a serve
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from .channel import Verified
 from .connecting import Endpoint
@@ -23,6 +23,9 @@ from .errors import (
 from .modes import spoken_instead
 from .policy import Limits
 from .tls.refusal import tls_error
+
+if TYPE_CHECKING:
+    from .transcript import Transcript
 
 # What the standard modules raise over a server's words: ends, time-outs, decoding, missing parts,
 # sizes (IMAP's literals: too large for a number, or for the memory). Anything else is a mistake in
@@ -49,6 +52,7 @@ class Trouble:
     _ended: Exception | None = None  # what ended the connection: later verbs raise it too
     _stage: str = "in the middle of an answer"  # what is going on, for an error
     _suspected: str = ""  # what the server may hang up at, for an error
+    _transcript: Transcript | None = None  # the caller wants one
     _unheard: str = ""  # what a silent server may be waiting for; until something was said to it
 
     def _close_now(self) -> None:
@@ -64,6 +68,8 @@ class Trouble:
         """Close because of `error`, which every later verb raises as well."""
         if isinstance(error, Exception):
             self._ended = error
+        if self._transcript is not None:
+            self._transcript.end(error)
         self._close_now()
         return error
 
@@ -146,23 +152,29 @@ class Trouble:
         """Whether the standard module means the end of the connection by `error`."""
         raise NotImplementedError
 
+    def _without_secrets(self, words: bytes) -> bytes:
+        """What may be quoted of the server's words now."""
+        return words
+
     def _not_spoken(self, error: Exception) -> Exception:
         """For words that are not of this protocol."""
         hint = "The connection is closed: make a new one."
         if self._stage == _OPENING:
             other = spoken_instead(_said(error), self._PROTOCOL)
             hint = other or "Is this the right port, and nothing in between?"
+        said = _said(error, self._without_secrets)
         return self._VIOLATION(
-            f"the server does not speak as {self._PROTOCOL.split()[0]} does: {_said(error)}.",
+            f"the server does not speak as {self._PROTOCOL.split()[0]} does: {said}.",
             hint=hint,
             **self._details(),
         )
 
 
-def _said(error: Exception) -> str:
+def _said(error: Exception, hide: Callable[[bytes], bytes] = bytes) -> str:
     """What a standard module's error quotes of the server, or says itself. Its last argument is
-    that: a reply's number comes before."""
+    that: a reply's number comes before. `hide`: takes out what must not be shown."""
     said = error.args[-1] if error.args else ""
     if isinstance(said, bytes):
-        return f'"{printable(said)}"'
-    return printable(str(said) or type(error).__name__)
+        return f'"{printable(hide(said))}"'
+    words = str(said) or type(error).__name__
+    return printable(hide(words.encode("utf-8", "backslashreplace")))

@@ -200,7 +200,7 @@ class Reader:
     def read_until_dot(self) -> bytes:
         """A multi-line reply (RFC 1939, 3) without its last line, which is a dot alone. Raises
         `EOFError` where the connection ends before. In blocks: a line at a time is slow."""
-        data = bytearray()
+        data, self._begun = bytearray(self._begun), b""
         self._raw.is_bulk = True
         try:
             while (end := self._more(data)) < 0:
@@ -255,6 +255,9 @@ class Reader:
         """`size` octets, fewer at the end of the connection; memory grows with what came."""
         if size > self._limits.literal:
             raise self._over(f"a literal of {size:,} octets", "literal")
+        if size < len(self._begun):  # the half of a line that was begun, and other ideas since
+            octets, self._begun = self._begun[:size], self._begun[size:]
+            return octets
         self._raw.in_literal = True
         size -= len(self._begun)
         try:
@@ -278,7 +281,7 @@ class Reader:
         timeout = self.sock.gettimeout()
         self.sock.settimeout(0)
         try:
-            return self._buffered.peek(1)
+            return self._begun + self._buffered.peek(1)
         finally:
             self._raw.ran_out = False
             self.sock.settimeout(timeout)

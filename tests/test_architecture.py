@@ -20,6 +20,7 @@ LAYERS: dict[str, float] = {
     "values": 0.0,  # the base of frozen values
     "secret": 0.0,  # what is shown nowhere
     "standard_ssl": 0.0,  # the standard SSLContext, whatever the host program did to it
+    "redact": 0.5,  # secrets out of text
     "hosts": 0.5,  # host names, normalised
     "pem": 0.5,  # certificates out of files
     "well_known": 0.4,  # large providers by name
@@ -38,6 +39,7 @@ LAYERS: dict[str, float] = {
     "policy": 3.0,
     "policy_file": 3.5,  # what SECUREMAIL_POLICY names
     "wire": 4.0,
+    "transcript": 4.02,  # a record that can be shown to anybody
     "connecting": 4.05,  # opens sockets
     "connector": 4.08,  # opens them in the caller's own way
     "trouble": 4.1,  # what failed, as errors of ours

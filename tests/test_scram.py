@@ -479,9 +479,9 @@ def test_an_error_is_a_refusal_and_no_success(error: str) -> None:
 
 def test_an_error_is_told_short_and_printable_and_without_the_password() -> None:
     mechanism, _ = until_the_proof()
-    mechanism.answer(f"e=\x1b[2J{PASSWORD}{'x' * 9999}".encode())
+    mechanism.answer(f"e=\x1b[2J {PASSWORD} {'x' * 9999}".encode())
     assert len(mechanism.refusal.status) <= 300
-    assert mechanism.refusal.status.startswith("\\x1b[2J<secret>xxx")
+    assert mechanism.refusal.status.startswith("\\x1b[2J <secret> xxx")
 
 
 @pytest.mark.parametrize("proof_of", ["another password", "another nonce", "our own words"])

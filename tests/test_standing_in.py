@@ -86,7 +86,7 @@ def test_the_classes_are_related_as_the_standard_ones_are(standard: Any, ours: A
 
 # --- signatures: of the running Python, and then ours by keyword ---------------------------------
 
-OURS = {"policy", "auth", "limits", "server_hostname", "connector"}
+OURS = {"policy", "auth", "limits", "server_hostname", "connector", "transcript"}
 
 
 def parameters(function: Any) -> list[tuple[str, Any, Any]]:

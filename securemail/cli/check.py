@@ -36,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for a server that is refused, what would accept it; for another, whether stricter "
         "policies would",
     )
+    parser.add_argument(
+        "--transcript",
+        metavar="FILE",
+        help="append the dialogue to this file, fit to be shown to others",
+    )
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--verbose", action="store_true", help="say what the policy stands for")
 
@@ -46,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         _say_policies(settings.values(), args)
     outcomes, suggested = [], []
     for place, wanted in settings.items():
-        outcomes.append(visit(place, wanted, limits))
+        outcomes.append(visit(place, wanted, limits, args.transcript))
         if not args.json:
             say_outcome(outcomes[-1])
         if args.suggest:

@@ -143,7 +143,9 @@ class Outcome(Value, kw_only=True):
         return self.report.tls.chain if self.report and self.report.tls else ()
 
 
-def visit(place: Place, wanted: ServerSettings, limits: Limits) -> Outcome:
+def visit(
+    place: Place, wanted: ServerSettings, limits: Limits, transcript: str | None = None
+) -> Outcome:
     """Go there. Only a `PolicyError` is raised; every other error is in the outcome."""
     try:
         with warnings.catch_warnings():
@@ -155,6 +157,7 @@ def visit(place: Place, wanted: ServerSettings, limits: Limits) -> Outcome:
                 auth=wanted.auth,
                 limits=limits,
                 server_hostname=wanted.server_hostname,
+                transcript=transcript,
             )
             offer = _offer(connection)
             login = _login(connection, offer)

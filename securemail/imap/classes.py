@@ -9,13 +9,17 @@ from __future__ import annotations
 import imaplib
 import ssl
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..connector import Connector
 from ..modes import CLEAR, STARTTLS, TLS
 from ..policy import AuthPolicy, Limits, TLSPolicy
 from .lines import STANDARD
 from .sign_in import IMAP4SignIn
+
+if TYPE_CHECKING:
+    from ..transcript import To
+
 
 if sys.version_info < (3, 12):
     from .. import python311
@@ -35,8 +39,9 @@ class IMAP4(IMAP4SignIn, imaplib.IMAP4):
     `SECUREMAIL_POLICY` names, else `TLSPolicy()`), `auth` (an `AuthPolicy`), `limits` (`Limits`;
     `timeout`, in seconds, sets both of them), `server_hostname` (the name that the certificate
     must be for, where it is not `host`), `plaintext` (a reason, which also lets a server sign you
-    in by PREAUTH), and `connector` (a function of host, port and seconds that returns a connected
-    socket, for proxies and tunnels).
+    in by PREAUTH), `connector` (a function of host, port and seconds that returns a connected
+    socket, for proxies and tunnels), and `transcript` (a path, a text stream, a logger or a
+    function of one `TranscriptLine`: where the dialogue goes, without secrets and without mail).
 
     Raises `ConnectFailed`, `TimeLimitExceeded`, `LimitExceeded`, `ProtocolViolation`,
     `UpgradeRefused` (PREAUTH), and `PolicyError` before anything is connected.
@@ -59,9 +64,17 @@ class IMAP4(IMAP4SignIn, imaplib.IMAP4):
         server_hostname: str | None = None,
         plaintext: str | None = None,
         connector: Connector | None = None,
+        transcript: To | None = None,
     ) -> None:
         self._settle(
-            policy, auth, limits, timeout, server_hostname, plaintext=plaintext, connector=connector
+            policy,
+            auth,
+            limits,
+            timeout,
+            server_hostname,
+            plaintext=plaintext,
+            connector=connector,
+            transcript=transcript,
         )
         self._start(host, port, timeout)
 
@@ -79,6 +92,18 @@ class IMAP4(IMAP4SignIn, imaplib.IMAP4):
         self.debug = self.debug or _OURS.__dict__.get("Debug", 0)
         STANDARD.open(self, host, port, timeout)
 
+    # -- verbs that look at something else before they would send anything
+
+    def uid(self, command: str, *args: Any) -> tuple[str, list[Any]]:
+        """As the standard verb; raises the error that ended the connection, if one did."""
+        self._raise_ended()
+        return STANDARD.uid(self, command, *args)  # type: ignore[no-any-return]
+
+    def enable(self, capability: str) -> tuple[str, list[Any]]:
+        """As the standard verb; raises the error that ended the connection, if one did."""
+        self._raise_ended()
+        return STANDARD.enable(self, capability)  # type: ignore[no-any-return]
+
     # -- the upgrade
 
     def starttls(self, ssl_context: ssl.SSLContext | None = None) -> tuple[str, list[Any]]:
@@ -95,6 +120,13 @@ class IMAP4(IMAP4SignIn, imaplib.IMAP4):
         return reply
 
     def _offers_upgrade(self) -> bool:
+        if self.state != "NONAUTH":  # by PREAUTH, which `plaintext` let in, or by a sign-in of his
+            raise self._refused(
+                f"the session is signed in already (its state is {self.state}), and then nobody "
+                "can ask for TLS any more (RFC 9051, 6.2.1)",
+                "preauth",
+                f"Ask for TLS before signing in{self._another_port()}.",
+            )
         return "STARTTLS" in self.capabilities
 
     def _ask_upgrade(self) -> tuple[str, list[Any]]:
@@ -128,8 +160,9 @@ class IMAP4(IMAP4SignIn, imaplib.IMAP4):
 class IMAP4_SSL(IMAP4, imaplib.IMAP4_SSL):
     """An `imaplib.IMAP4_SSL` whose server is verified before anything is said.
 
-    The standard arguments, and: `policy`, `auth`, `limits`, `server_hostname` and `connector` as
-    `IMAP4` has them. An `ssl_context` of your own must verify, and excludes `policy`.
+    The standard arguments, and: `policy`, `auth`, `limits`, `server_hostname`, `connector` and
+    `transcript` as `IMAP4` has them. An `ssl_context` of your own must verify, and excludes
+    `policy`.
 
     Raises `ConnectFailed`, `TLSError`, `CertificateRejected`, `PinMismatch`, `TimeLimitExceeded`,
     `ProtocolViolation`, and `PolicyError` before anything is connected.
@@ -150,9 +183,17 @@ class IMAP4_SSL(IMAP4, imaplib.IMAP4_SSL):
         limits: Limits | None = None,
         server_hostname: str | None = None,
         connector: Connector | None = None,
+        transcript: To | None = None,
     ) -> None:
         self._settle(
-            policy, auth, limits, timeout, server_hostname, context=ssl_context, connector=connector
+            policy,
+            auth,
+            limits,
+            timeout,
+            server_hostname,
+            context=ssl_context,
+            connector=connector,
+            transcript=transcript,
         )
         self._start(host, port, timeout)
 
@@ -189,8 +230,16 @@ class IMAP4_STARTTLS(IMAP4):
         limits: Limits | None = None,
         server_hostname: str | None = None,
         connector: Connector | None = None,
+        transcript: To | None = None,
     ) -> None:
         self._settle(
-            policy, auth, limits, timeout, server_hostname, context=ssl_context, connector=connector
+            policy,
+            auth,
+            limits,
+            timeout,
+            server_hostname,
+            context=ssl_context,
+            connector=connector,
+            transcript=transcript,
         )
         self._start(host, port, timeout)

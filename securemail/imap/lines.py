@@ -16,7 +16,7 @@ from ..errors import LimitExceeded, PolicyError, UpgradeRefused, printable
 from ..guard import Commands, first_word
 from ..sasl.credentials import Secret, encoded
 from ..upgrading import Upgrading
-from ..wire import CRLF, require_line, send_secret
+from ..wire import CRLF, require_line
 from .closed_mailbox import explained
 from .errors import (
     IMAP4AuthenticationFailed,
@@ -168,8 +168,7 @@ class IMAP4Lines(Upgrading):
         if __debug__ and self.debug >= 4:
             self._mesg(f"> {shown}")
         sys.audit("imaplib.send", self, shown.encode())
-        self._expect()
-        send_secret(self._for_secrets, self.sock, line)
+        self._send_secret(line, shown)
 
     # -- reading
 
@@ -276,6 +275,8 @@ class IMAP4Lines(Upgrading):
 
     def shutdown(self) -> None:
         """Close; nothing to do where a bound that was crossed has closed it."""
+        if self._transcript is not None:
+            self._transcript.end()
         if self.sock is not None:
             STANDARD.shutdown(self)
 

@@ -10,7 +10,7 @@ import imaplib
 import subprocess
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..channel import Channel, Plaintext
 from ..connecting import Endpoint
@@ -21,6 +21,10 @@ from ..wire import Reader
 from .classes import IMAP4
 from .lines import STANDARD
 from .pipe import Pipe
+
+if TYPE_CHECKING:
+    from ..transcript import To
+
 
 _LAST_WORDS = 2.0  # seconds for the command to end by itself, once its pipes are closed
 
@@ -46,9 +50,10 @@ class IMAP4_stream(IMAP4, imaplib.IMAP4_stream):
         auth: AuthPolicy | None = None,
         limits: Limits | None = None,
         plaintext: str | None = None,
+        transcript: To | None = None,
     ) -> None:
         self.command = command
-        self._settle(None, auth, limits, None, None, plaintext=plaintext)
+        self._settle(None, auth, limits, None, None, plaintext=plaintext, transcript=transcript)
         with self._opening():
             STANDARD.__init__(self)
 
@@ -61,6 +66,7 @@ class IMAP4_stream(IMAP4, imaplib.IMAP4_stream):
         self._apply(None)
         name = Host("a command", "a command")
         self._endpoint = Endpoint(host=name, name=name, port=0, protocol=self._PROTOCOL)
+        self._begin_transcript()
         self._channel = Plaintext("a command carries it, which may or may not encrypt")
         self.process = subprocess.Popen(  # noqa: S602 - the caller's command, as in the standard class
             self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, shell=True, bufsize=0
@@ -69,6 +75,8 @@ class IMAP4_stream(IMAP4, imaplib.IMAP4_stream):
         self._pipe = Pipe(self.process)
         self._pipe.settimeout(self._limits.read)
         self._address = f"pid {self.process.pid}"
+        if self._transcript is not None:
+            self._transcript.event("connected to a command")
 
     def starttls(self, ssl_context: Any = None) -> Any:
         """Not over pipes."""
@@ -92,7 +100,7 @@ class IMAP4_stream(IMAP4, imaplib.IMAP4_stream):
         if self._pipe is None:
             raise self.abort("socket error: the command has ended")
         if self._reader is None:
-            self._reader = Reader(self._pipe, self._limits, self._end)
+            self._reader = self._new_reader(self._pipe)
         return self._reader
 
     def _expect(self) -> None:
@@ -104,6 +112,8 @@ class IMAP4_stream(IMAP4, imaplib.IMAP4_stream):
         sys.audit("imaplib.send", self, data)
         if self._pipe is None:
             raise OSError("the command has ended")
+        if self._transcript is not None:
+            self._transcript.sent(data, private=False)
         try:
             self._pipe.sendall(data)
         except TimeoutError:
@@ -116,6 +126,8 @@ class IMAP4_stream(IMAP4, imaplib.IMAP4_stream):
 
     def shutdown(self) -> None:
         """Close the pipes, and see the command end."""
+        if self._transcript is not None:
+            self._transcript.end()
         self._close_now()
 
     def _close_now(self) -> None:

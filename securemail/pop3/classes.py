@@ -9,6 +9,7 @@ from __future__ import annotations
 import poplib
 import ssl
 import sys
+from typing import TYPE_CHECKING
 
 from ..connection import DEFAULT
 from ..connector import Connector
@@ -18,6 +19,10 @@ from ..policy import AuthPolicy, Limits, TLSPolicy
 from .errors import is_refusal
 from .lines import STANDARD
 from .sign_in import POP3SignIn
+
+if TYPE_CHECKING:
+    from ..transcript import To
+
 
 if sys.version_info < (3, 12):
     from .. import python311
@@ -30,8 +35,10 @@ class POP3(POP3SignIn, poplib.POP3):
     The standard arguments, and: `policy` (a `TLSPolicy`; none given means the one that
     `SECUREMAIL_POLICY` names, else `TLSPolicy()`), `auth` (an `AuthPolicy`), `limits` (`Limits`;
     `timeout`, in seconds, sets both of them), `server_hostname` (the name that the certificate
-    must be for, where it is not `host`), `plaintext` (a reason), and `connector` (a function of
-    host, port and seconds that returns a connected socket, for proxies and tunnels).
+    must be for, where it is not `host`), `plaintext` (a reason), `connector` (a function of
+    host, port and seconds that returns a connected socket, for proxies and tunnels), and
+    `transcript` (a path, a text stream, a logger or a function of one `TranscriptLine`: where the
+    dialogue goes, without secrets and without mail).
 
     Raises `ConnectFailed`, `TimeLimitExceeded`, `LimitExceeded`, `ProtocolViolation`, and
     `PolicyError` before anything is connected.
@@ -54,9 +61,17 @@ class POP3(POP3SignIn, poplib.POP3):
         server_hostname: str | None = None,
         plaintext: str | None = None,
         connector: Connector | None = None,
+        transcript: To | None = None,
     ) -> None:
         self._settle(
-            policy, auth, limits, timeout, server_hostname, plaintext=plaintext, connector=connector
+            policy,
+            auth,
+            limits,
+            timeout,
+            server_hostname,
+            plaintext=plaintext,
+            connector=connector,
+            transcript=transcript,
         )
         self._start(host, port, timeout)
 
@@ -125,8 +140,8 @@ class POP3(POP3SignIn, poplib.POP3):
 class POP3_SSL(POP3, poplib.POP3_SSL):
     """A `poplib.POP3_SSL` whose server is verified before anything is said.
 
-    The standard arguments, and: `policy`, `auth`, `limits`, `server_hostname` and `connector` as
-    `POP3` has them. A `context` of your own must verify, and excludes `policy`.
+    The standard arguments, and: `policy`, `auth`, `limits`, `server_hostname`, `connector` and
+    `transcript` as `POP3` has them. A `context` of your own must verify, and excludes `policy`.
 
     Raises `ConnectFailed`, `TLSError`, `CertificateRejected`, `PinMismatch`, `TimeLimitExceeded`,
     `ProtocolViolation`, and `PolicyError` before anything is connected.
@@ -147,9 +162,17 @@ class POP3_SSL(POP3, poplib.POP3_SSL):
         limits: Limits | None = None,
         server_hostname: str | None = None,
         connector: Connector | None = None,
+        transcript: To | None = None,
     ) -> None:
         self._settle(
-            policy, auth, limits, timeout, server_hostname, context=context, connector=connector
+            policy,
+            auth,
+            limits,
+            timeout,
+            server_hostname,
+            context=context,
+            connector=connector,
+            transcript=transcript,
         )
         self._start(host, port, timeout)
 
@@ -183,8 +206,16 @@ class POP3_STARTTLS(POP3):
         limits: Limits | None = None,
         server_hostname: str | None = None,
         connector: Connector | None = None,
+        transcript: To | None = None,
     ) -> None:
         self._settle(
-            policy, auth, limits, timeout, server_hostname, context=context, connector=connector
+            policy,
+            auth,
+            limits,
+            timeout,
+            server_hostname,
+            context=context,
+            connector=connector,
+            transcript=transcript,
         )
         self._start(host, port, timeout)

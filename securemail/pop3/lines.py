@@ -12,7 +12,7 @@ from ..errors import LimitExceeded, printable
 from ..guard import Commands, first_word
 from ..sasl.credentials import Secret, encoded
 from ..upgrading import Upgrading
-from ..wire import require_line, send_secret
+from ..wire import require_line
 from .errors import (
     POP3AuthenticationFailed,
     POP3ConnectionLost,
@@ -66,6 +66,8 @@ class POP3Lines(Upgrading):
             return self._write_secret(line, self._begin_spelled(command))
         require_line(line.reveal())
         self._expect()
+        if self._transcript is not None:
+            self._transcript.sent(line.reveal(), private=self._is_private())
         try:
             return STANDARD._putline(self, line.reveal())  # type: ignore[no-any-return]
         except OSError as error:
@@ -75,8 +77,7 @@ class POP3Lines(Upgrading):
         if self._debugging:
             print("*cmd*", repr(shown))  # noqa: T201 - as the standard module does
         sys.audit("poplib.putline", self, shown.encode())
-        self._expect()
-        send_secret(self._for_secrets, self.sock, line)
+        self._send_secret(line, shown)
 
     # -- reading
 

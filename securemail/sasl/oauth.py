@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ..errors import printable
-from .encoding import hide
+from ..redact import hide
 from .mechanism import Refusal, Terms
 from .token import Token
 

@@ -15,8 +15,9 @@ import time
 from typing import ClassVar
 
 from ..errors import printable
+from ..redact import hide
 from .credentials import Password, Secret
-from .encoding import encode, hide
+from .encoding import encode
 from .gs2 import saslname
 from .mechanism import Broken, Refusal, Terms, Unproved, Unusable
 from .prep import saslprep

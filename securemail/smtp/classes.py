@@ -10,7 +10,7 @@ import smtplib
 import socket
 import ssl
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..connection import DEFAULT
 from ..connector import Connector
@@ -18,6 +18,10 @@ from ..modes import CLEAR, STARTTLS, TLS
 from ..policy import AuthPolicy, Limits, TLSPolicy
 from .lines import STANDARD
 from .sign_in import SMTPSignIn
+
+if TYPE_CHECKING:
+    from ..transcript import To
+
 
 if sys.version_info < (3, 12):
     from .. import python311
@@ -32,8 +36,10 @@ class SMTP(SMTPSignIn, smtplib.SMTP):
     The standard arguments, and: `policy` (a `TLSPolicy`; none given means the one that
     `SECUREMAIL_POLICY` names, else `TLSPolicy()`), `auth` (an `AuthPolicy`), `limits` (`Limits`;
     `timeout`, in seconds, sets both of them), `server_hostname` (the name that the certificate
-    must be for, where it is not `host`), `plaintext` (a reason), and `connector` (a function of
-    host, port and seconds that returns a connected socket, for proxies and tunnels).
+    must be for, where it is not `host`), `plaintext` (a reason), `connector` (a function of
+    host, port and seconds that returns a connected socket, for proxies and tunnels), and
+    `transcript` (a path, a text stream, a logger or a function of one `TranscriptLine`: where the
+    dialogue goes, without secrets and without mail).
     With no `local_hostname` the EHLO name is this end's address (RFC 5321, 4.1.3): no look-up.
 
     Raises `ConnectFailed`, `TimeLimitExceeded`, `LimitExceeded`, `ProtocolViolation`, and
@@ -59,9 +65,17 @@ class SMTP(SMTPSignIn, smtplib.SMTP):
         server_hostname: str | None = None,
         plaintext: str | None = None,
         connector: Connector | None = None,
+        transcript: To | None = None,
     ) -> None:
         self._settle(
-            policy, auth, limits, timeout, server_hostname, plaintext=plaintext, connector=connector
+            policy,
+            auth,
+            limits,
+            timeout,
+            server_hostname,
+            plaintext=plaintext,
+            connector=connector,
+            transcript=transcript,
         )
         self._start(host, port, local_hostname, timeout, source_address)
 
@@ -157,8 +171,8 @@ class SMTP(SMTPSignIn, smtplib.SMTP):
 class SMTP_SSL(SMTP, smtplib.SMTP_SSL):
     """An `smtplib.SMTP_SSL` whose server is verified before anything is said.
 
-    The standard arguments, and: `policy`, `auth`, `limits`, `server_hostname` and `connector` as
-    `SMTP` has them. A `context` of your own must verify, and excludes `policy`.
+    The standard arguments, and: `policy`, `auth`, `limits`, `server_hostname`, `connector` and
+    `transcript` as `SMTP` has them. A `context` of your own must verify, and excludes `policy`.
 
     Raises `ConnectFailed`, `TLSError`, `CertificateRejected`, `PinMismatch`, `TimeLimitExceeded`,
     `ProtocolViolation`, and `PolicyError` before anything is connected.
@@ -182,9 +196,17 @@ class SMTP_SSL(SMTP, smtplib.SMTP_SSL):
         limits: Limits | None = None,
         server_hostname: str | None = None,
         connector: Connector | None = None,
+        transcript: To | None = None,
     ) -> None:
         self._settle(
-            policy, auth, limits, timeout, server_hostname, context=context, connector=connector
+            policy,
+            auth,
+            limits,
+            timeout,
+            server_hostname,
+            context=context,
+            connector=connector,
+            transcript=transcript,
         )
         self.context = self._tls_context()
         self._start(host, port, local_hostname, timeout, source_address)
@@ -222,9 +244,17 @@ class SMTP_STARTTLS(SMTP):
         limits: Limits | None = None,
         server_hostname: str | None = None,
         connector: Connector | None = None,
+        transcript: To | None = None,
     ) -> None:
         self._settle(
-            policy, auth, limits, timeout, server_hostname, context=context, connector=connector
+            policy,
+            auth,
+            limits,
+            timeout,
+            server_hostname,
+            context=context,
+            connector=connector,
+            transcript=transcript,
         )
         self._start(host, port, local_hostname, timeout, source_address)
 

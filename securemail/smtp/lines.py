@@ -12,7 +12,7 @@ from ..errors import PolicyError, printable
 from ..guard import Commands, first_word
 from ..sasl.credentials import Secret, encoded
 from ..upgrading import Upgrading
-from ..wire import CRLF, send_secret
+from ..wire import CRLF
 from .errors import (
     SMTPAuthenticationFailed,
     SMTPConnectionLost,
@@ -95,8 +95,7 @@ class SMTPLines(Upgrading):
         if self.debuglevel > 0:
             self._print_debug("send:", repr(shown))
         sys.audit("smtplib.send", self, shown.encode())
-        self._expect()
-        send_secret(self._for_secrets, self.sock, line)
+        self._send_secret(line, shown)
 
     # -- reading
 

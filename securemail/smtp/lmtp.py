@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import smtplib
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..channel import Plaintext
 from ..connecting import Endpoint
@@ -18,6 +18,9 @@ from ..errors import ConnectFailed, PolicyError
 from ..hosts import Host
 from ..policy import AuthPolicy, Limits, TLSPolicy
 from .classes import SMTP
+
+if TYPE_CHECKING:
+    from ..transcript import To
 
 
 class LMTP(SMTP, smtplib.LMTP):
@@ -42,6 +45,7 @@ class LMTP(SMTP, smtplib.LMTP):
         server_hostname: str | None = None,
         plaintext: str | None = None,
         connector: Connector | None = None,
+        transcript: To | None = None,
     ) -> None:
         super().__init__(
             host,
@@ -55,6 +59,7 @@ class LMTP(SMTP, smtplib.LMTP):
             server_hostname=server_hostname,
             plaintext=plaintext,
             connector=connector,
+            transcript=transcript,
         )
 
     def _begin(self, host: str, port: int) -> None:
@@ -68,6 +73,7 @@ class LMTP(SMTP, smtplib.LMTP):
             port=0,
             protocol=self._PROTOCOL,
         )
+        self._begin_transcript()
         return None
 
     def _get_socket(self, host: str, port: int, timeout: float | None) -> socket.socket:
@@ -79,6 +85,7 @@ class LMTP(SMTP, smtplib.LMTP):
         try:
             sock.settimeout(self._limits.connect)
             sock.connect(host)
+            self._tell_address(sock)
             self._accept(sock)
         except OSError as error:
             sock.close()

@@ -28,6 +28,7 @@ from ..reasons import (
     Reason,
     Revoked,
     SelfSigned,
+    Unexplained,
     UnknownIssuer,
     UntrustedRoot,
     WaiverEnded,
@@ -245,6 +246,13 @@ def _waiver_ended(reason: Any, peer: Peer) -> str:
     return "Install the new certificate, or give the waiver a new date if that is still right."
 
 
+def _unexplained(reason: Any, peer: Peer) -> str:
+    return (
+        "Nothing more is known here: do not go on before the server's administrator can say what "
+        "it is. He sees the same by: openssl s_client -verify_return_error -showcerts."
+    )
+
+
 # In the order in which they are said.
 _ADVICE: dict[type[Reason], Callable[[Any, Peer], str]] = {
     NotPinned: _not_pinned,
@@ -269,6 +277,7 @@ _ADVICE: dict[type[Reason], Callable[[Any, Peer], str]] = {
     Malformed: _malformed,
     CRLMissing: _crl_missing,
     CRLStale: _crl_stale,
+    Unexplained: _unexplained,
 }
 # Advice that would not help, or is not needed, beside the advice for another reason.
 _MOOT: dict[type[Reason], tuple[type[Reason], ...]] = {

@@ -220,6 +220,8 @@ def later_verbs(way: Way, client: Any) -> dict[str, Callable[[], object]]:
             "list": client.list,
             "append": lambda: client.append("INBOX", None, None, b"Subject: x\r\n\r\n"),
             "capability": client.capability,
+            "uid": lambda: client.uid("FETCH", "1:*", "(FLAGS)"),
+            "enable": lambda: client.enable("UTF8=ACCEPT"),
             "send": lambda: client.send(b"a1 NOOP\r\n"),
             "logout": client.logout,
         }

@@ -1,10 +1,13 @@
 """Uses the public names as a program would; it is type-checked by scripts/check, not run."""
 
 import imaplib
+import io
+import logging
 import poplib
 import smtplib
 import socket
 import ssl
+import sys
 from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -44,6 +47,7 @@ from securemail import (
     TLSPolicy,
     TLSReport,
     Token,
+    TranscriptLine,
     TrustStore,
     UnknownServer,
     Vouched,
@@ -181,6 +185,19 @@ SMTP("smtp.example.org", connector=lambda host, port, timeout: by_proxy(host, po
 SMTP_SSL("smtp.example.org", connector=by_proxy)
 SMTP_STARTTLS("smtp.example.org", connector=by_proxy)
 smtp_module.LMTP("lmtp.example.org", connector=by_proxy)
+shown: list[TranscriptLine] = []
+POP3("pop3.example.org", transcript="pop3.txt")
+POP3_SSL("pop3.example.org", transcript=Path("pop3.txt"))
+POP3_STARTTLS("pop3.example.org", transcript=sys.stderr)
+IMAP4("imap.example.org", transcript=logging.getLogger("securemail.wire"))
+IMAP4_SSL("imap.example.org", transcript=shown.append)
+IMAP4_STARTTLS("imap.example.org", transcript=print)
+SMTP("smtp.example.org", transcript=None)
+SMTP_SSL("smtp.example.org", transcript=io.StringIO())
+SMTP_STARTTLS("smtp.example.org", transcript=lambda line: shown.append(line))
+smtp_module.LMTP("lmtp.example.org", transcript="lmtp.txt")
+IMAP4_stream("imapd", transcript="imap.txt")
+text: str = f"{shown[0].at:%H:%M} {shown[0].seconds:.3f} {shown[0].side} {shown[0].text}"
 relay.starttls()
 plain_imap = IMAP4("imap.example.org", 143, 10.0, policy=policy)
 plain_imap.starttls()
