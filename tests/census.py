@@ -24,8 +24,8 @@ WRITING = os.environ.get("SECUREMAIL_WRITE_TABLES") == "1"
 BAD = ("LEAK", "FOOLED", "STUCK")
 # Which of these it is depends on the moment at which the end is met.
 ENDS = ("connect-reset", "handshake-closed", "connection-lost")
-FLOOD = 4 * 1024 * 1024  # octets
-PATIENCE = 4.0  # seconds, of a server that is silent or slow
+FLOOD = 1_500_000  # octets: more than a line may have
+PATIENCE = 5.0  # seconds, of a server that is silent or slow
 
 
 @dataclass
@@ -144,7 +144,8 @@ def write_resources(cells: list[tuple[str, str, str, float, float]]) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     before, _, after = text.partition(RESOURCES)
     rows = "".join(f"| {' | '.join(map(str, cell))} |\n" for cell in cells)
-    DOCUMENT.write_text(before + RESOURCES + rows + after[after.index("\n\n") + 1 :], encoding="utf-8")
+    rest = after[after.index("\n## ") :] if "\n## " in after else ""
+    DOCUMENT.write_text(before + RESOURCES + rows + rest, encoding="utf-8")
 
 
 def known_resources() -> list[list[str]]:
