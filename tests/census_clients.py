@@ -38,8 +38,9 @@ from securemail import (
 from securemail.testing import HostileServer
 
 MAIL = b"From: a@example.org\r\nTo: b@example.org\r\nSubject: x\r\n\r\nHello.\r\n"
-SECONDS = 1.0  # of patience, where others have a minute
-LIMITS = Limits(connect=SECONDS * 2, read=SECONDS, lines=20_000)
+# Seconds of patience: little where it is the server's purpose to use it up.
+SOON, LATE = 0.5, 10.0
+LINES = 20_000
 Made = Callable[[Any], None]  # is told of the client's object, as soon as there is one
 
 
@@ -49,8 +50,12 @@ class Visit:
 
     server: HostileServer
     policy: TLSPolicy
-    limits: Limits = LIMITS
+    limits: Limits | None = None
     made: Made = lambda client: None
+
+    @property
+    def seconds(self) -> float:
+        return SOON if self.server.scenario.family == "resources" else LATE
 
     @property
     def where(self) -> tuple[str, int]:
@@ -65,7 +70,8 @@ class Visit:
         """The arguments of our classes."""
         mechanisms = ("SCRAM-SHA-256", "PLAIN", "LOGIN", "CRAM-MD5")
         auth = AuthPolicy(mechanisms=mechanisms if self._is_cram else AuthPolicy().mechanisms)
-        return {"policy": self.policy, "auth": auth, "limits": self.limits}
+        limits = self.limits or Limits(connect=self.seconds, read=self.seconds, lines=LINES)
+        return {"policy": self.policy, "auth": auth, "limits": limits}
 
     @property
     def _is_cram(self) -> bool:
@@ -237,7 +243,7 @@ def smtp_tls(visit: Visit) -> None:
 @client("`import imaplib` changed", "imap", "starttls")
 def imap_script(visit: Visit) -> None:
     imaplib = imap
-    connection = imaplib.IMAP4(*visit.where, timeout=SECONDS)
+    connection = imaplib.IMAP4(*visit.where, timeout=visit.seconds)
     with closed(connection):
         visit.made(connection)
         connection.starttls()
@@ -247,14 +253,14 @@ def imap_script(visit: Visit) -> None:
 @client("`import imaplib` changed", "imap", "tls")
 def imap_script_tls(visit: Visit) -> None:
     imaplib = imap
-    with closed(imaplib.IMAP4_SSL(*visit.where, timeout=SECONDS)) as connection:
+    with closed(imaplib.IMAP4_SSL(*visit.where, timeout=visit.seconds)) as connection:
         read_imap(connection, visit)
 
 
 @client("`import poplib` changed", "pop3", "starttls")
 def pop3_script(visit: Visit) -> None:
     poplib = pop3
-    connection = poplib.POP3(*visit.where, timeout=SECONDS)
+    connection = poplib.POP3(*visit.where, timeout=visit.seconds)
     with closed(connection):
         visit.made(connection)
         connection.stls()
@@ -269,14 +275,14 @@ def pop3_script(visit: Visit) -> None:
 @client("`import poplib` changed", "pop3", "tls")
 def pop3_script_tls(visit: Visit) -> None:
     poplib = pop3
-    with closed(poplib.POP3_SSL(*visit.where, timeout=SECONDS)) as connection:
+    with closed(poplib.POP3_SSL(*visit.where, timeout=visit.seconds)) as connection:
         read_pop3(connection, visit)
 
 
 @client("`import smtplib` changed", "smtp", "starttls")
 def smtp_script(visit: Visit) -> None:
     smtplib = smtp
-    connection = smtplib.SMTP(*visit.where, timeout=SECONDS)
+    connection = smtplib.SMTP(*visit.where, timeout=visit.seconds)
     with closed(connection):
         visit.made(connection)
         connection.starttls()
@@ -286,7 +292,7 @@ def smtp_script(visit: Visit) -> None:
 @client("`import smtplib` changed", "smtp", "tls")
 def smtp_script_tls(visit: Visit) -> None:
     smtplib = smtp
-    with closed(smtplib.SMTP_SSL(*visit.where, timeout=SECONDS)) as connection:
+    with closed(smtplib.SMTP_SSL(*visit.where, timeout=visit.seconds)) as connection:
         send(connection, visit)
 
 
@@ -296,13 +302,13 @@ def smtp_script_tls(visit: Visit) -> None:
 @client("IMAPClient", "imap", "tls", "theirs")
 def imapclient_tls(visit: Visit) -> None:
     context = visit.policy.ssl_context()
-    with imapclient.IMAPClient(*visit.where, ssl_context=context, timeout=SECONDS) as client:
+    with imapclient.IMAPClient(*visit.where, ssl_context=context, timeout=visit.seconds) as client:
         with_imapclient(client, visit)
 
 
 @client("IMAPClient", "imap", "starttls", "theirs")
 def imapclient_starttls(visit: Visit) -> None:
-    with imapclient.IMAPClient(*visit.where, ssl=False, timeout=SECONDS) as client:
+    with imapclient.IMAPClient(*visit.where, ssl=False, timeout=visit.seconds) as client:
         client.starttls(visit.policy.ssl_context())
         with_imapclient(client, visit)
 
@@ -316,14 +322,16 @@ def with_imapclient(client: Any, visit: Visit) -> None:
 @client("imap_tools", "imap", "tls", "theirs")
 def imap_tools_tls(visit: Visit) -> None:
     context = visit.policy.ssl_context()
-    with imap_tools.MailBox(*visit.where, timeout=SECONDS, ssl_context=context).login(*visit.who):
+    with imap_tools.MailBox(*visit.where, timeout=visit.seconds, ssl_context=context).login(
+        *visit.who
+    ):
         pass
 
 
 @client("imap_tools", "imap", "starttls", "theirs")
 def imap_tools_starttls(visit: Visit) -> None:
     context = visit.policy.ssl_context()
-    box = imap_tools.MailBoxStartTls(*visit.where, timeout=SECONDS, ssl_context=context)
+    box = imap_tools.MailBoxStartTls(*visit.where, timeout=visit.seconds, ssl_context=context)
     with box.login(*visit.who):
         pass
 
@@ -332,7 +340,7 @@ def imap_tools_starttls(visit: Visit) -> None:
 def aioimaplib_tls(visit: Visit) -> None:
     async def session() -> None:
         imap = aioimaplib.IMAP4_SSL(
-            *visit.where, timeout=SECONDS, ssl_context=visit.policy.ssl_context()
+            *visit.where, timeout=visit.seconds, ssl_context=visit.policy.ssl_context()
         )
         greeting = asyncio.ensure_future(imap.wait_hello_from_server())
         connected = imap._client_task
@@ -342,7 +350,7 @@ def aioimaplib_tls(visit: Visit) -> None:
         assert (await imap.login(*visit.who)).result == "OK"
         await imap.logout()
 
-    asyncio.run(asyncio.wait_for(session(), 4 * SECONDS))
+    asyncio.run(asyncio.wait_for(session(), 4 * visit.seconds))
 
 
 @client("aiosmtplib", "smtp", "tls", "theirs")
@@ -361,13 +369,13 @@ def _aiosmtplib(visit: Visit, **how: bool) -> None:
     async def session() -> None:
         context: ssl.SSLContext = visit.policy.ssl_context()
         smtp = aiosmtplib.SMTP(
-            hostname=host, port=port, tls_context=context, timeout=SECONDS, **how
+            hostname=host, port=port, tls_context=context, timeout=visit.seconds, **how
         )
         async with smtp:
             await smtp.login(*visit.who)
             await smtp.sendmail("a@example.org", ["b@example.org"], MAIL)
 
-    asyncio.run(asyncio.wait_for(session(), 4 * SECONDS))
+    asyncio.run(asyncio.wait_for(session(), 4 * visit.seconds))
 
 
 def of(protocol: str, mode: str) -> list[Client]:

@@ -1,7 +1,8 @@
 """The census: every hostile server for IMAP, and every client of the table in docs/census.md."""
 
-import census_rules
 import pytest
+
+import census_rules
 from census import cases
 from securemail.testing import Authority
 from securemail.testing.hostile.scenario import Scenario

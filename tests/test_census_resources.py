@@ -5,8 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import census
 import pytest
+
+import census
 
 Cell = tuple[str, str, str, float, float]
 

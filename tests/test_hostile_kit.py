@@ -1,30 +1,15 @@
-"""Every scenario of the hostile servers, played to a client that falls for it, and to ours.
+"""Every scenario of the hostile servers, played to a client that falls for it.
 
-Each is seen to say LEAK, FOOLED or STUCK of somebody, and "refused" or "fine" of our classes, by
-all its protocols and modes. Controls say "fine" of both.
+Each is seen to say LEAK, FOOLED or STUCK of somebody, by all its protocols and modes; controls say
+"fine". What they say of our classes is in the census (tests/census.py).
 """
 
-import poplib
-import smtplib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from securemail import (
-    IMAP4_SSL,
-    IMAP4_STARTTLS,
-    POP3_SSL,
-    POP3_STARTTLS,
-    SMTP_SSL,
-    SMTP_STARTTLS,
-    CATrust,
-    Limits,
-    SecureMailError,
-    TLSPolicy,
-)
 from securemail.testing import SCENARIOS, Authority, HostileServer
 from securemail.testing.hostile.scenario import Mode, Protocol, Scenario
 from securemail.testing.hostile.scenarios import FAMILIES, cases
@@ -33,28 +18,9 @@ from servers.naive import Naive
 
 Case = tuple[Scenario, Protocol, Mode]
 
-CLASSES: dict[tuple[str, str], Any] = {
-    ("imap", "tls"): IMAP4_SSL,
-    ("imap", "starttls"): IMAP4_STARTTLS,
-    ("pop3", "tls"): POP3_SSL,
-    ("pop3", "starttls"): POP3_STARTTLS,
-    ("smtp", "tls"): SMTP_SSL,
-    ("smtp", "starttls"): SMTP_STARTTLS,
-}
-OCTETS = 1 << 20
 FEW_OCTETS = 1 << 17
 AT_ONCE = 16  # they wait, mostly
 NAMES = [family.FAMILY for family in FAMILIES]
-
-
-@pytest.fixture(scope="module")
-def authority() -> Authority:
-    return Authority()
-
-
-@pytest.fixture(scope="module")
-def policy(authority: Authority) -> TLSPolicy:
-    return TLSPolicy(trust=CATrust(authority.ca_pem))
 
 
 def played(family: str, play: Any) -> Iterator[tuple[Case, Any]]:
@@ -62,55 +28,6 @@ def played(family: str, play: Any) -> Iterator[tuple[Case, Any]]:
     of_family = list(cases(family))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield from zip(of_family, pool.map(lambda case: play(*case), of_family), strict=True)
-
-
-# -- our own classes
-
-
-def limits(scenario: Scenario) -> Limits:
-    seconds = 0.3 if scenario.family == "resources" else 10.0
-    return Limits(connect=seconds, read=seconds, line=1 << 16, lines=10_000, literal=1 << 16)
-
-
-def use_ours(server: HostileServer, policy: TLSPolicy) -> None:
-    """Signs in, looks at the mail, and leaves."""
-    cls = CLASSES[server.protocol, server.mode]
-    client = cls(server.host, server.port, policy=policy, limits=limits(server.scenario))
-    try:
-        client.login(server.user, server.password)
-        if server.protocol == "imap":
-            client.select()
-            client.list()
-            client.fetch("1", "(BODY[])")
-            client.logout()
-        elif server.protocol == "pop3":
-            client.stat()
-            client.uidl()
-            client.retr(1)
-            client.quit()
-        else:
-            client.sendmail("a@example.org", ["b@example.org"], b"Subject: x\r\n\r\nx\r\n")
-            client.quit()
-    finally:
-        client._close_now()
-
-
-@pytest.mark.parametrize("family", NAMES)
-def test_our_classes_fall_for_none(family: str, authority: Authority, policy: TLSPolicy) -> None:
-    def play(scenario: Scenario, protocol: Protocol, mode: Mode) -> Verdict:
-        with HostileServer(
-            scenario, protocol, mode=mode, authority=authority, octets=OCTETS
-        ) as server:
-            if scenario.is_control:
-                use_ours(server, policy)
-            else:
-                with suppress(SecureMailError, poplib.error_proto, smtplib.SMTPException):
-                    use_ours(server, policy)
-            server.require_no_leak()
-            return server.verdict()
-
-    for (scenario, protocol, mode), verdict in played(family, play):
-        assert verdict.as_expected, f"{scenario.name}, {protocol}, {mode}: {verdict}"
 
 
 # -- somebody who believes everything

@@ -115,10 +115,12 @@ def _over_tls(case: Case, record: Record) -> Iterator[Verdict]:
         yield Verdict("FOOLED", f"it spoke {to}", shown(heard))
     if scenario.is_weak and heard:
         yield Verdict("FOOLED", f"it agreed to {scenario.says}", shown(heard))
+    known = {*scenario.mechanisms, *(["LOGIN"] if "PLAIN" in scenario.mechanisms else [])}
+    # Who never asked what there is, as POP3 clients need not, did not go by what was said in clear.
+    asked = any(note.command in QUESTIONS for note in _heard(record, "clear"))
     for note in heard:
-        # The protocols' own commands are there without an offer, and clients need not look for one.
-        name = _mechanism(note) if note.command in ("AUTH", "AUTHENTICATE") else ""
-        if name and scenario.in_clear is not None and name not in scenario.mechanisms:
+        name = "" if note.command in ("USER", "PASS") and not asked else _mechanism(note)
+        if name and scenario.in_clear is not None and name not in known:
             says = f"it signed in by {name}, which was offered in clear alone"
             yield Verdict("FOOLED", says, shown([note]))
 

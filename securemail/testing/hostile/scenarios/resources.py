@@ -7,7 +7,7 @@ still when the server gives up is STUCK.
 from __future__ import annotations
 
 from ..scenario import BOTH, HARMLESS, Kind, Mode, Moment, Protocol, Scenario, Scram
-from ..steps import Challenges, Drip, Flood, Say, Silent, Step, say_to_all
+from ..steps import Challenges, Drip, Flood, HearHello, Say, Silent, Step, say_to_all
 
 FAMILY = "resources"
 STARTTLS: tuple[Mode, ...] = ("starttls",)
@@ -51,6 +51,7 @@ SCENARIOS = (
         "a handshake, an octet at a time",
         "handshake",
         BOTH,
+        HearHello(),
         say_to_all(b"\x16\x03\x03\x40\x00"),
         Drip(b"\x16", b"\x16", b"\x16"),
     ),
