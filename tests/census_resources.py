@@ -1,9 +1,9 @@
 """How much memory, and how long, each resource attack costs a client of ours; run as a program.
 
-    python census_resources.py LINES READ          prints JSON: for each cell, MiB and seconds
+    python census_resources.py LINES READ [PREFIX…]   prints JSON: for each cell, MiB and seconds
 
 With the limits that everybody has, but for LINES in the place of a million, and READ seconds in
-the place of 60 (and 30, for connecting). Linux.
+the place of 60 (and 30, for connecting); without the attacks that begin with a PREFIX. Linux.
 """
 
 import ctypes
@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import census
-from census_clients import CLIENTS, Visit, quietly
+from census_clients import CLIENTS, Client, Visit, quietly
 from securemail import CATrust, Limits, TLSPolicy
 from securemail.testing import SCENARIOS, Authority, HostileServer
+from securemail.testing.hostile.scenario import Scenario
 
 FLOOD = 64 * 1024 * 1024  # octets
 PATIENCE = 90  # seconds, of the server
@@ -43,29 +44,37 @@ def measured(visit: Visit, use: Any) -> tuple[float, float, BaseException | None
     return mebibytes("VmHWM:") - before, time.monotonic() - began, error
 
 
-def cells(lines: int, read: float) -> Iterator[tuple[str, str, str, float, float]]:
+def places(without: tuple[str, ...]) -> Iterator[tuple[Scenario, Client]]:
+    """Each attack on what there is, and the classes to which it can be done."""
+    for scenario in SCENARIOS.values():
+        if scenario.family != "resources" or scenario.name.startswith(without):
+            continue
+        for client in CLIENTS:
+            is_there = client.protocol in scenario.protocols and client.mode in scenario.modes
+            if is_there and client.name.endswith(("_SSL`", "_STARTTLS`")):
+                yield scenario, client
+
+
+def cells(lines: int, read: float, *without: str) -> Iterator[tuple[str, str, str, float, float]]:
     """Scenario, class, what came of it, MiB, seconds."""
     authority = Authority()
     policy = TLSPolicy(trust=CATrust(authority.ca_pem))
     limits = Limits(connect=read, read=read, lines=lines)
-    for scenario in SCENARIOS.values():
-        for client in CLIENTS if scenario.family == "resources" else ():
-            is_there = client.protocol in scenario.protocols and client.mode in scenario.modes
-            if not is_there or not client.name.endswith(("_SSL`", "_STARTTLS`")):
-                continue
-            with HostileServer(
-                scenario,
-                client.protocol,  # type: ignore[arg-type]
-                mode=client.mode,
-                authority=authority,
-                octets=FLOOD,
-                seconds=PATIENCE,
-            ) as server:
-                peak, seconds, error = measured(Visit(server, policy, limits), client.use)
-                found = census.Found(client, server.verdict(), error)
-            yield scenario.name, client.name, found.cell, round(peak, 1), round(seconds, 1)
+    for scenario, client in places(without):
+        server = HostileServer(
+            scenario,
+            client.protocol,  # type: ignore[arg-type]
+            mode=client.mode,
+            authority=authority,
+            octets=FLOOD,
+            seconds=PATIENCE,
+        )
+        with server:
+            peak, seconds, error = measured(Visit(server, policy, limits), client.use)
+            found = census.Found(client, server.verdict(), error)
+        yield scenario.name, client.name, found.cell, round(peak, 1), round(seconds, 1)
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    print(json.dumps(list(cells(int(sys.argv[1]), float(sys.argv[2])))))
+    print(json.dumps(list(cells(int(sys.argv[1]), float(sys.argv[2]), *sys.argv[3:]))))

@@ -16,10 +16,10 @@ MEBIBYTES = 8.0  # 1 MiB for a line, two copies of it, and what an allocator kee
 SECONDS = READ + 6.0  # a busy machine, too
 
 
-def measured(lines: int, read: float, timeout: float) -> list[Cell]:
+def measured(lines: int, read: float, *without: str, timeout: float = 100) -> list[Cell]:
     """In a process of its own, whose memory is not that of the tests before."""
     program = Path(__file__).parent / "census_resources.py"
-    command = [sys.executable, str(program), str(lines), str(read)]
+    command = [sys.executable, str(program), str(lines), str(read), *without]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=True)
     return [tuple(cell) for cell in json.loads(done.stdout)]
 
@@ -28,10 +28,11 @@ def measured(lines: int, read: float, timeout: float) -> list[Cell]:
 @pytest.mark.timeout(600)
 def test_no_attack_costs_much_memory_or_time() -> None:
     if census.WRITING:
-        census.write_resources(measured(1_000_000, 2.0, 600))
+        census.write_resources(measured(1_000_000, 2.0, timeout=600))
         return
-    cells = measured(LINES, READ, 100)
-    assert len(cells) > 40
+    # Those that only wait are in the census itself, and take as long as one has patience.
+    cells = measured(LINES, READ, "silent-", "drip-")
+    assert len(cells) > 20
     for name, client, outcome, peak, seconds in cells:
         where = f"{name}, {client}: {outcome}, {peak} MiB, {seconds} s"
         assert outcome.startswith("`"), where  # an error of ours, and neither STUCK nor fine
