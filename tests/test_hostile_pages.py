@@ -1,4 +1,4 @@
-"""What docs/hostile-servers.md says, where its code blocks are not run: two terminals, and tables."""
+"""What docs/hostile-servers.md says where its blocks are not run: two terminals, and tables."""
 
 import re
 import subprocess
