@@ -1,9 +1,12 @@
 """Sphinx configuration; scripts/check builds with warnings as errors."""
 
+import inspect
 import re
 from pathlib import Path
 
 import securemail
+import securemail.testing
+from securemail.values import Value
 
 PAGES = Path(securemail.__file__).parent / "explanations"
 COPIES = Path(__file__).parent / "_explained"  # made here at each build, and ignored by git
@@ -41,6 +44,31 @@ def write(path, text):
 
 
 copy_pages()
+
+
+def show_fields(value):
+    """What frozen values are made of, in the place of `*args, **kwargs`."""
+    kind = (
+        inspect.Parameter.KEYWORD_ONLY
+        if value._kw_only
+        else inspect.Parameter.POSITIONAL_OR_KEYWORD
+    )
+    given, annotated = [], inspect.get_annotations
+    types = {
+        name: hint for each in reversed(value.__mro__) for name, hint in annotated(each).items()
+    }
+    for name in value._fields:
+        default = getattr(value, name, inspect.Parameter.empty)
+        given.append(inspect.Parameter(name, kind, default=default, annotation=types[name]))
+    value.__signature__ = inspect.Signature(given)
+    for each in value.__subclasses__():
+        show_fields(each)
+
+
+for names in (securemail, securemail.testing):
+    for name in names.__all__:
+        getattr(names, name)  # loads its module
+show_fields(Value)
 
 project = "securemail"
 author = "The securemail developers"

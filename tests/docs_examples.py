@@ -1,7 +1,8 @@
 """Which code blocks a document has, and how each kind is run.
 
     python           executed; one namespace for the whole document, which has `user`, `password`,
-                     `access_token`, and a program's `client_id` and `client_secret`
+                     `access_token`, and a program's `client_id` and `client_secret`. One that
+                     begins with `# name.py` is that file instead, for what follows to run
     console, sh      lines that begin with `$ ` are commands (`> ` continues one); the lines after a
                      command are what it prints, `...` stands for anything, nothing for whatever
     toml             parsed; a policy file's tables are also read as one
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from markdown_it import MarkdownIt
-from sybil import Example, Sybil
+from sybil import Example, Region, Sybil
 from sybil.document import Document
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
@@ -94,12 +95,31 @@ def parse(path: Path, environment: Mapping[str, str]) -> Document:
         return run_commands(example.parsed, environment)
 
     parsers = [
-        PythonCodeBlockParser(doctest_optionflags=AS_PRINTED),
+        python_blocks,
         CodeBlockParser("console", run_console),
         CodeBlockParser("sh", run_console),
         CodeBlockParser("toml", parse_toml),
     ]
     return Sybil(parsers=parsers).parse(path)
+
+
+def python_blocks(document: Document) -> Iterator[Region]:
+    for region in PythonCodeBlockParser(doctest_optionflags=AS_PRINTED)(document):
+        if isinstance(region.parsed, str) and FILE_NAME.match(region.parsed):
+            region.evaluator = write_file
+        yield region
+
+
+FILE_NAME = re.compile(r"# ((\w+)\.py)\n")
+
+
+def write_file(example: Example) -> str | None:
+    """Into the current folder, where commands find it."""
+    found = FILE_NAME.match(example.parsed)
+    assert found is not None
+    Path(found[1]).write_text(example.parsed, encoding="utf-8")
+    used = found[2] in example.document.text[example.end :]
+    return None if used else f"nothing that follows uses {found[1]}"
 
 
 def parse_toml(example: Example) -> None:

@@ -130,9 +130,13 @@ def documents_world(folder: Path) -> Iterator[World]:
         for_programs = folder / "site"
         for_programs.mkdir()
         shutil.copy(docs_redirect.__file__, for_programs / "sitecustomize.py")
+        settings = folder / "pytest.ini"
+        settings.write_text("[pytest]\n")
         environment = {
             docs_redirect.VARIABLE: json.dumps(started.ports),
             "PYTHONPATH": str(for_programs),
+            # A reader's pytest has none of ours; hypothesis takes two seconds to load.
+            "PYTEST_ADDOPTS": f"-c {settings} -p no:hypothesispytest",
         }
 
         stack.enter_context(mock.patch.dict(os.environ))  # puts back what is changed below

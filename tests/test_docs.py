@@ -77,6 +77,11 @@ FAILING = {
         "not two",
     ),
     "python, what is printed": ("```python\n>>> 1 + 1\n3\n```\n", "Expected:\n    3"),
+    "python, a file": (
+        "```python\n# one.py\nassert 1 == 2\n```\n```console\n$ python one.py\n```\n",
+        "exit status 1",
+    ),
+    "python, a file for nothing": ("```python\n# one.py\nx = 1\n```\n", "nothing that follows"),
     "console, output": ("```console\n$ echo one\ntwo\n```\n", "expected:\ntwo"),
     "console, status": ("```console\n$ false\n```\n", "exit status 1"),
     "console, unknown": ("```console\n$ no-such-command\n```\n", "exit status 127"),
@@ -140,6 +145,16 @@ $ echo $?
 1
 ```
 
+```python
+# hello.py
+print("hello")
+```
+
+```console
+$ python hello.py
+hello
+```
+
 ```toml
 [policy]
 trust = "corp.pem"
@@ -159,7 +174,7 @@ def test_a_right_document_runs(tmp_path: Path) -> None:
 
     assert unknown_kinds(PASSING) == []
     assert [block.kind for block in blocks(PASSING) if block.kind in EXECUTED] == [
-        *("python", "python", "python", "console", "toml")
+        *("python", "python", "python", "console", "python", "console", "toml")
     ]
     assert overlooked(document) == []
 

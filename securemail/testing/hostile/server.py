@@ -35,8 +35,9 @@ class HostileServer:
     `scenario` is a name in `SCENARIOS`, or a `Scenario` of one's own. `mode` is how the client
     connects: "starttls", or "tls" from the first byte; none given is the scenario's first. The
     client is to trust `authority` (`ca_file`, `ca_pem`) and to sign in as `user` with `password`,
-    which should be used nowhere else. What has no end of its own ends after `seconds` or `octets`.
-    It listens on 127.0.0.1 alone.
+    which should be used nowhere else. `marker` is in the words that are injected, for a client's
+    own tests to look for. What has no end of its own ends after `seconds` or `octets`. It listens
+    on 127.0.0.1 alone.
     """
 
     def __init__(
@@ -105,10 +106,12 @@ class HostileServer:
 
     @property
     def host(self) -> str:
+        """Where it listens: 127.0.0.1."""
         return self._server.host
 
     @property
     def port(self) -> int:
+        """On a free port, if none was asked for."""
         return self._server.port
 
     @property
