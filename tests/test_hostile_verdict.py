@@ -3,8 +3,11 @@
 import base64
 import hashlib
 import hmac
+import imaplib
 import random
 import socket
+import ssl
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -254,3 +257,15 @@ def test_clients_that_make_no_sense(protocol: str, authority: Authority) -> None
                 client.sendall("\r\n".join(lines).encode("latin-1") + b"\r\n")
                 client.shutdown(socket.SHUT_WR)
         server.verdict()
+
+
+def test_who_waits_among_the_challenges_is_stuck(authority: Authority) -> None:
+    """As `imaplib` does, whose LOGIN knows no challenges."""
+    context = ssl.create_default_context(cadata=authority.ca_pem.decode())
+    options: dict[str, Any] = {"mode": "tls", "authority": authority, "seconds": 0.3}
+    with HostileServer("endless-challenges", "imap", **options) as server:
+        client = imaplib.IMAP4_SSL(server.host, server.port, ssl_context=context, timeout=30)
+        with pytest.raises(imaplib.IMAP4.abort):
+            client.login(server.user, server.password)
+        client.shutdown()
+        assert server.verdict().kind == "STUCK"

@@ -17,7 +17,11 @@ _KINDS = (
     ("self-signed", "self_signed", "is signed by its own key"),
     ("unknown-ca", "unknown_ca", "is by an authority of the right name that is not trusted"),
     ("missing-intermediate", "missing_intermediate", "comes without the one that signed it"),
-    ("no-san", "no_san", "has its name as the common name alone (RFC 9525 2)"),
+    (
+        "no-san",
+        "no_san",
+        "has but a common name, localhost (RFC 9525 2): connect to that",
+    ),
     ("client-only", "client_only", "is for clients alone (RFC 5280 4.2.1.12)"),
     ("weak-key", "weak_key", "has an RSA key of 1024 bits"),
     ("sha1-signature", "sha1_signature", "is signed with SHA-1"),
