@@ -26,6 +26,7 @@ from securemail.sasl.choose import (
     choose_mechanism,
     name_of,
     say_how,
+    takes,
     usable,
 )
 
@@ -191,6 +192,112 @@ def test_no_way_is_left(name: str) -> None:
     assert set(raised.value.reasons) == {PassedOver(r.way, r.why) for r in raised.value.reasons}
 
 
+def refusal(credentials: Any, offered: Offer, line: Line = VERIFIED, wanted: Any = DEFAULT) -> Any:
+    with pytest.raises(CredentialsRefused) as raised:
+        chosen(credentials, offered, line, wanted)
+    return raised.value
+
+
+NO_BINDING = "no channel binding: TLS 1.3 has none"
+ENABLE_PLAIN = (
+    "The server's administrator can enable PLAIN over TLS. Or this port takes no sign-in (a "
+    "relay), or no passwords at all."
+)
+OTHERS = "Ask the server's administrator for one of these, or sign in with other credentials."
+RELAY = "This port takes no sign-in (a relay): is it the right one?"
+
+
+@pytest.mark.parametrize(
+    ("error", "says", "hint"),
+    [
+        (
+            lambda: refusal(PASSWORD, offer("GSSAPI", "NTLM"), wanted=("PLAIN", "LOGIN")),
+            (
+                "with a password that both sides accept: SASL mechanisms offered: GSSAPI, NTLM; "
+                "wanted: PLAIN, LOGIN."
+            ),
+            ENABLE_PLAIN,
+        ),
+        (
+            lambda: refusal(
+                PASSWORD,
+                offer("SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS", commands=("USER",)),
+                wanted=("SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS"),
+            ),
+            (
+                "with a password that both sides accept: SASL mechanisms offered: SCRAM-SHA-1-PLUS, "
+                "SCRAM-SHA-256-PLUS; wanted: SCRAM-SHA-1-PLUS, SCRAM-SHA-256-PLUS; SCRAM-SHA-1-PLUS, "
+                f"SCRAM-SHA-256-PLUS: {NO_BINDING}."
+            ),
+            ENABLE_PLAIN,
+        ),
+        (
+            lambda: refusal(UNUSUAL, offer(commands=("USER",)), wanted=("PLAIN",)),
+            (
+                "with a password that both sides accept: SASL mechanisms offered: none; wanted: PLAIN; "
+                "the USER command: it takes ASCII only, and the user name or the password has other "
+                "characters."
+            ),
+            ENABLE_PLAIN,
+        ),
+        (
+            lambda: refusal(TOKEN, offer("PLAIN"), wanted=("PLAIN",)),
+            (
+                "with a token that both sides accept: SASL mechanisms offered: PLAIN; "
+                "wanted: none of them."
+            ),
+            OTHERS,
+        ),
+        (
+            lambda: refusal(TOKEN, offer(commands=("USER",)), wanted=("XOAUTH2",)),
+            "with a token that both sides accept: SASL mechanisms offered: none; wanted: XOAUTH2.",
+            OTHERS,
+        ),
+        (
+            lambda: refusal(External(), offer(), wanted=("EXTERNAL",)),
+            (
+                "with External() that both sides accept: SASL mechanisms offered: none; "
+                "wanted: EXTERNAL."
+            ),
+            RELAY,
+        ),
+        (
+            lambda: refusal(PASSWORD, offer(), MUST_BIND, ("PLAIN",)),
+            "offered: none; wanted: PLAIN.",
+            (
+                "It takes a SCRAM mechanism with -PLUS, which the server's administrator can enable; "
+                'channel_binding="prefer" does without.'
+            ),
+        ),
+        (
+            lambda: refusal(PASSWORD, offer("LOGIN", "CRAM-MD5"), wanted=("PLAIN",)),
+            "offered: LOGIN, CRAM-MD5; wanted: PLAIN.",
+            'LOGIN is offered, and used only where it is asked for: auth=AuthPolicy(mechanisms=("LOG',
+        ),
+    ],
+)
+def test_what_a_refusal_says(error: Any, says: str, hint: str) -> None:
+    met = error()
+    assert says in str(met)
+    assert met.hint.startswith(hint)
+
+
+def test_an_offer_and_a_line_are_made_by_name_and_a_reason_reads_as_a_sentence() -> None:
+    for cls in (Offer, Line):
+        with pytest.raises(TypeError):
+            cls(("PLAIN",))  # type: ignore[call-arg,misc]
+    assert str(PassedOver("PLAIN", "not offered")) == "PLAIN: not offered"
+
+
+def test_who_takes_what() -> None:
+    """Ours take ours; a mechanism of somebody else's brings its own kind of credentials."""
+    assert takes(DEFAULT, PASSWORD) is True
+    assert takes(("PLAIN",), TOKEN) is True  # by a mechanism that is known, if not wanted
+    assert takes((), "credentials") is False
+    assert takes((Ours,), "credentials") is True
+    assert takes(("PLAIN", Ours), 3) is False
+
+
 def test_what_would_have_to_be_asked_for_is_named() -> None:
     with pytest.raises(CredentialsRefused) as raised:
         chosen(PASSWORD, offer("CRAM-MD5"))
@@ -199,8 +306,13 @@ def test_what_would_have_to_be_asked_for_is_named() -> None:
 
 
 def test_a_slip_in_a_name_is_guessed_at() -> None:
-    with pytest.raises(PolicyError, match="Did you mean SCRAM-SHA-256"):
-        AuthPolicy(mechanisms=("scram-sha256",))
+    for written, meant in {"scram-sha256": "SCRAM-SHA-256", "PLAN": "PLAIN"}.items():
+        with pytest.raises(PolicyError) as raised:
+            AuthPolicy(mechanisms=(written,))
+        assert raised.value.hint.startswith(f"Did you mean {meant}? Known: ")
+    with pytest.raises(PolicyError) as raised:
+        AuthPolicy(mechanisms=("Y",))
+    assert raised.value.hint.startswith("Known: ")
 
 
 def test_who_has_no_password_is_not_told_of_passwords() -> None:
