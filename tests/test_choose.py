@@ -205,80 +205,56 @@ ENABLE_PLAIN = (
 )
 OTHERS = "Ask the server's administrator for one of these, or sign in with other credentials."
 RELAY = "This port takes no sign-in (a relay): is it the right one?"
-
-
-@pytest.mark.parametrize(
-    ("error", "says", "hint"),
-    [
-        (
-            lambda: refusal(PASSWORD, offer("GSSAPI", "NTLM"), wanted=("PLAIN", "LOGIN")),
-            (
-                "with a password that both sides accept: SASL mechanisms offered: GSSAPI, NTLM; "
-                "wanted: PLAIN, LOGIN."
-            ),
-            ENABLE_PLAIN,
-        ),
-        (
-            lambda: refusal(
-                PASSWORD,
-                offer("SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS", commands=("USER",)),
-                wanted=("SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS"),
-            ),
-            (
-                "with a password that both sides accept: SASL mechanisms offered: SCRAM-SHA-1-PLUS, "
-                "SCRAM-SHA-256-PLUS; wanted: SCRAM-SHA-1-PLUS, SCRAM-SHA-256-PLUS; SCRAM-SHA-1-PLUS, "
-                f"SCRAM-SHA-256-PLUS: {NO_BINDING}."
-            ),
-            ENABLE_PLAIN,
-        ),
-        (
-            lambda: refusal(UNUSUAL, offer(commands=("USER",)), wanted=("PLAIN",)),
-            (
-                "with a password that both sides accept: SASL mechanisms offered: none; wanted: PLAIN; "
-                "the USER command: it takes ASCII only, and the user name or the password has other "
-                "characters."
-            ),
-            ENABLE_PLAIN,
-        ),
-        (
-            lambda: refusal(TOKEN, offer("PLAIN"), wanted=("PLAIN",)),
-            (
-                "with a token that both sides accept: SASL mechanisms offered: PLAIN; "
-                "wanted: none of them."
-            ),
-            OTHERS,
-        ),
-        (
-            lambda: refusal(TOKEN, offer(commands=("USER",)), wanted=("XOAUTH2",)),
-            "with a token that both sides accept: SASL mechanisms offered: none; wanted: XOAUTH2.",
-            OTHERS,
-        ),
-        (
-            lambda: refusal(External(), offer(), wanted=("EXTERNAL",)),
-            (
-                "with External() that both sides accept: SASL mechanisms offered: none; "
-                "wanted: EXTERNAL."
-            ),
-            RELAY,
-        ),
-        (
-            lambda: refusal(PASSWORD, offer(), MUST_BIND, ("PLAIN",)),
-            "offered: none; wanted: PLAIN.",
-            (
-                "It takes a SCRAM mechanism with -PLUS, which the server's administrator can enable; "
-                'channel_binding="prefer" does without.'
-            ),
-        ),
-        (
-            lambda: refusal(PASSWORD, offer("LOGIN", "CRAM-MD5"), wanted=("PLAIN",)),
-            "offered: LOGIN, CRAM-MD5; wanted: PLAIN.",
-            'LOGIN is offered, and used only where it is asked for: auth=AuthPolicy(mechanisms=("LOG',
-        ),
-    ],
+ENABLE_PLUS = (
+    "It takes a SCRAM mechanism with -PLUS, which the server's administrator can enable; "
+    'channel_binding="prefer" does without.'
 )
-def test_what_a_refusal_says(error: Any, says: str, hint: str) -> None:
-    met = error()
-    assert says in str(met)
+LOGIN_IS_THERE = "LOGIN is offered, and used only where it is asked for: auth=AuthPolicy(mecha"
+ASCII = "it takes ASCII only, and the user name or the password has other characters"
+TWO_PLUS = "SCRAM-SHA-1-PLUS, SCRAM-SHA-256-PLUS"
+
+# The arguments of `refusal`; whose sign-in it was, what was offered and wanted; and the hint.
+SAID: list[tuple[tuple[Any, ...], str, str, str]] = [
+    (
+        (PASSWORD, offer("GSSAPI", "NTLM"), VERIFIED, ("PLAIN", "LOGIN")),
+        *("a password", "GSSAPI, NTLM; wanted: PLAIN, LOGIN.", ENABLE_PLAIN),
+    ),
+    (
+        (PASSWORD, offer(*TWO_PLUS.split(", ")), VERIFIED, tuple(TWO_PLUS.split(", "))),
+        *("a password", f"{TWO_PLUS}; wanted: {TWO_PLUS}; {TWO_PLUS}: {NO_BINDING}.", ENABLE_PLAIN),
+    ),
+    (
+        (UNUSUAL, offer(commands=("USER",)), VERIFIED, ("PLAIN",)),
+        *("a password", f"none; wanted: PLAIN; the USER command: {ASCII}.", ENABLE_PLAIN),
+    ),
+    (
+        (TOKEN, offer("PLAIN"), VERIFIED, ("PLAIN",)),
+        *("a token", "PLAIN; wanted: none of them.", OTHERS),
+    ),
+    (
+        (TOKEN, offer(commands=("USER",)), VERIFIED, ("XOAUTH2",)),
+        *("a token", "none; wanted: XOAUTH2.", OTHERS),
+    ),
+    (
+        (External(), offer(), VERIFIED, ("EXTERNAL",)),
+        *("External()", "none; wanted: EXTERNAL.", RELAY),
+    ),
+    (
+        (PASSWORD, offer(), MUST_BIND, ("PLAIN",)),
+        *("a password", "none; wanted: PLAIN.", ENABLE_PLUS),
+    ),
+    (
+        (PASSWORD, offer("LOGIN", "CRAM-MD5"), VERIFIED, ("PLAIN",)),
+        *("a password", "LOGIN, CRAM-MD5; wanted: PLAIN.", LOGIN_IS_THERE),
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "whose", "says", "hint"), SAID)
+def test_what_a_refusal_says(given: tuple[Any, ...], whose: str, says: str, hint: str) -> None:
+    met = refusal(*given)
+    both = f"there is no way to sign in with {whose} that both sides accept: "
+    assert f"{both}SASL mechanisms offered: {says} " in str(met)
     assert met.hint.startswith(hint)
 
 
