@@ -4,6 +4,7 @@ The server's certificate is good, its key is not the pinned one: OpenSSL is cont
 gate stands between a secret and the server. Every attack has a control under the right pin.
 """
 
+import inspect
 import os
 import select
 import socket
@@ -16,11 +17,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from securemail import (
     CATrust,
+    CertificateRejected,
     ExactCertificate,
     PinMismatch,
     PolicyError,
@@ -31,7 +34,8 @@ from securemail import (
 from securemail.channel import Plaintext, Verified, require_verified
 from securemail.errors import CredentialsRefused
 from securemail.hosts import Host
-from securemail.tls.gate import GatedObject, GatedSocket
+from securemail.tls.context import PolicyContext
+from securemail.tls.gate import Gate, GatedObject, GatedSocket
 from securemail.tls.verify import channel_of
 from servers.leaks import leaks
 from servers.pki import PKI
@@ -528,3 +532,75 @@ def test_a_socket_that_was_reset_is_not_left_open(wrong: TLSPolicy) -> None:
         assert caught.value is not None, "whose traceback still holds the new socket"
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(descriptor)
+
+
+# -- what the gated classes look like from outside, and small rules alone
+
+
+def test_the_methods_look_like_the_standard_ones() -> None:
+    """Names, signatures and defaults: whoever calls them need not know of the gate."""
+    for cls, standard in ((GatedSocket, ssl.SSLSocket), (GatedObject, ssl.SSLObject)):
+        for name in ("read", "write", "send", "recv", "recv_into", "do_handshake"):
+            if hasattr(standard, name):
+                ours = getattr(cls, name)
+                assert ours.__name__ == name
+                assert defaults(ours) == defaults(getattr(standard, name)), name
+    for name in ("wrap_socket", "wrap_bio"):
+        assert defaults(getattr(PolicyContext, name)) == defaults(getattr(ssl.SSLContext, name))
+    for name in ("load_cert_chain", "set_ciphers", "load_verify_locations"):
+        assert getattr(PolicyContext, name).__name__ == name
+
+
+def defaults(method: object) -> dict[str, object]:
+    parameters = inspect.signature(method).parameters  # type: ignore[arg-type]
+    return {name: each.default for name, each in parameters.items()}
+
+
+class Ungated(Gate):
+    """The rules of the gate, without a socket."""
+
+    def __init__(self, of_context: tuple[int, str] | None) -> None:
+        self.context = SimpleNamespace(port_and_protocol=of_context)
+
+
+OWN = (993, "IMAP over TLS")
+
+
+@pytest.mark.parametrize(
+    ("of_context", "own", "expected"),
+    [
+        (None, None, None),
+        (None, OWN, OWN),
+        ((993, "IMAP"), None, (993, "IMAP")),
+        ((993, "IMAP"), OWN, OWN),
+        ((993, "POP3"), OWN, (993, "POP3")),
+        ((143, "IMAP"), OWN, (143, "IMAP")),
+        ((995, "POP3"), OWN, (995, "POP3")),
+    ],
+)
+def test_the_endpoint_of_the_context_has_the_last_word(
+    of_context: tuple[int, str] | None,
+    own: tuple[int, str] | None,
+    expected: tuple[int, str] | None,
+) -> None:
+    gate = Ungated(of_context)
+    if own is not None:
+        gate.endpoint = own
+    assert gate.endpoint == expected
+
+
+def test_there_is_nothing_to_tell_without_a_verdict() -> None:
+    gate = Ungated(None)
+    gate.tell()
+    assert gate.report is None
+
+
+def test_the_error_of_openssl_stays_the_cause_and_ours_has_none(
+    server: RecordingServer, wrong: TLSPolicy
+) -> None:
+    with dialled(server) as plain, pytest.raises(PinMismatch) as ours:
+        wrapped(plain, wrong, handshake=True)
+    assert ours.value.__cause__ is None
+    with dialled(server) as plain, pytest.raises(CertificateRejected) as theirs:
+        wrapped(plain, TLSPolicy(), handshake=True)
+    assert isinstance(theirs.value.__cause__, ssl.SSLCertVerificationError)
