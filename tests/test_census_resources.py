@@ -1,6 +1,7 @@
 """What each resource attack costs a client of ours: bounded memory, bounded time, and an error."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,10 @@ def measured(lines: int, read: float, *without: str, timeout: float = 100) -> li
     """In a process of its own, whose memory is not that of the tests before."""
     program = Path(__file__).parent / "census_resources.py"
     command = [sys.executable, str(program), str(lines), str(read), *without]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=True)
+    env = {**os.environ, "PYTHONPATH": str(program.parent)}
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=timeout, check=True, env=env
+    )
     return [tuple(cell) for cell in json.loads(done.stdout)]
 
 

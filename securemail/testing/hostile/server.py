@@ -7,6 +7,7 @@ import secrets
 import ssl
 import tempfile
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
 
@@ -202,5 +203,7 @@ def _named(scenario: str | Scenario) -> Scenario:
     if isinstance(scenario, Scenario):
         return scenario
     if scenario not in SCENARIOS:
-        raise ValueError(f"there is no scenario {scenario!r}; see SCENARIOS, or --list")
+        near = get_close_matches(scenario, SCENARIOS, 1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise ValueError(f"there is no scenario {scenario!r}; {meant}see SCENARIOS, or --list")
     return SCENARIOS[scenario]
