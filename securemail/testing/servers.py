@@ -7,7 +7,6 @@ import ipaddress
 import socket
 import threading
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Any
 
 from .accounts import Accounts
@@ -16,13 +15,14 @@ from .connection import Site, log
 from .mailbox import Mailbox
 from .ports import PROTOCOLS
 from .recording import Recorded, Recording, tapped
+from .running import Running
 from .smtp_server import QuietLog
 
 #: How long the end waits for bytes of clients that have hung up, so that `received` has them.
 LAST_BYTES = 0.2
 
 
-class MailServers:
+class MailServers(Running):
     """IMAP, POP3 and submission on free ports of loopback: with TLS from the first byte (``imaps``,
     ``pop3s``, ``submissions``) and with STARTTLS (``imap``, ``pop3``, ``submission``).
 
@@ -101,18 +101,6 @@ class MailServers:
         return self.authority.certificate_pem(self.certificate, *self.hostnames)
 
     # Starting and stopping
-
-    def __enter__(self) -> MailServers:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Listen. When this returns, clients can connect."""

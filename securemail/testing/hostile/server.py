@@ -9,9 +9,9 @@ import tempfile
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
-from types import TracebackType
 
 from ..authority import Authority
+from ..running import Running
 from .contexts import server_context
 from .play import SESSIONS
 from .recording import Conversation, Record, RecordingServer
@@ -25,7 +25,7 @@ PASSWORD = "correct-horse-7f3a"  # noqa: S105 - it is to be given away
 WAIT_SECONDS = 5.0
 
 
-class HostileServer:
+class HostileServer(Running):
     """Plays one scenario to every client that connects, and says whether they fell for it.
 
     >>> with HostileServer("strip-offer", "imap") as server:
@@ -72,18 +72,6 @@ class HostileServer:
         return f"<HostileServer {self.scenario.name}, {self.protocol}, {self.mode}>"
 
     # Starting and stopping
-
-    def __enter__(self) -> HostileServer:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Listen. When this returns, clients can connect."""
