@@ -258,6 +258,12 @@ def test_what_a_refusal_says(given: tuple[Any, ...], whose: str, says: str, hint
     assert met.hint.startswith(hint)
 
 
+def test_of_several_that_would_have_to_be_asked_for_the_first_is_named() -> None:
+    hint = refusal(PASSWORD, offer("LOGIN", "CRAM-MD5"), wanted=("PLAIN",)).hint
+    expected = "LOGIN is offered, and used only where it is asked for: "
+    assert hint == f"{expected}{say_how('LOGIN')}."
+
+
 def test_an_offer_and_a_line_are_made_by_name_and_a_reason_reads_as_a_sentence() -> None:
     for cls in (Offer, Line):
         with pytest.raises(TypeError):
