@@ -209,7 +209,7 @@ class _WithoutTypes(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_If(self, node: ast.If) -> ast.AST | None:
-        is_for_types = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        is_for_types = "TYPE_CHECKING" in ast.dump(node.test)  # turned or not
         return None if is_for_types else self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:

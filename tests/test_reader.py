@@ -113,12 +113,18 @@ def test_a_line_of_the_bound_is_a_line_and_one_octet_more_is_none() -> None:
     assert (e.value.code, e.value.hint) == ("limit-line", "Limits(line=...) allows more.")
 
 
-@pytest.mark.parametrize("most", [1, 5, 99, 100, 101, 102, 500])
+@pytest.mark.parametrize("most", [0, 1, 5, 99, 100, 101, 102, 500])
 def test_a_caller_may_ask_for_a_part_of_a_line(most: int) -> None:
     line = b"x" * 99 + b"\n"
     one, _ = reader(line)
     assert one.readline(most) == line[:most]
     assert one.readline() == (line[most:] if most < 100 else b"")
+
+
+@pytest.mark.parametrize("most", [101, 102, 500])
+def test_who_asks_for_more_than_the_bound_does_not_get_it(most: int) -> None:
+    with pytest.raises(LimitExceeded, match="a line of more than 100 octets"):
+        reader(b"x" * 101 + b"\n")[0].readline(most)
 
 
 def test_a_part_that_is_asked_for_is_no_line_that_broke_off() -> None:
@@ -229,6 +235,13 @@ def test_bulk_data_has_ten_seconds_for_each_kibibyte(octets: int, clock: Clock) 
     one, plays = reader(after(clock, 6, b"x" * octets), b"y")
     assert one.read(octets + 1) == b"x" * octets + b"y"
     assert plays.waited == [10.0, 10.0 if octets >= 1024 else 4.0]
+
+
+@pytest.mark.parametrize(("octets", "then"), [(1023, 4.0), (1024, 10.0)])
+def test_each_kibibyte_is_counted_from_the_last_one(octets: int, then: float, clock: Clock) -> None:
+    one, plays = reader(b"x" * 1024, after(clock, 6, b"x" * octets), b"y")
+    one.read(1024 + octets + 1)
+    assert plays.waited == [10.0, 10.0, then]
 
 
 def test_for_ever_is_for_ever(clock: Clock) -> None:
