@@ -64,11 +64,11 @@ def hold(path: str) -> None:
 
 def kill(path: str, rounds: str, seed: str) -> None:
     chance = random.Random(seed)
-    longest = 2 * seconds_of_a_write(path)  # a busy machine gets the same number of writes
     acknowledged: set[int] = set()
     number, in_the_middle = 0, 0
     for turn in range(int(rounds)):
         if turn % FRESH_EVERY == 0:
+            longest = 2 * seconds_of_a_write(path)  # a machine that got busy: as many writes
             acknowledged.clear()
             for name in ("", ".new"):
                 if os.path.exists(path + name):
