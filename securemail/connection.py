@@ -120,6 +120,7 @@ class Connection(Guarded):
         """One line of a sign-in, and its end, over what it may travel over; `shown` is what may be
         told of it. A failure is the end, also of a sign-in that the caller spells himself."""
         self._expect()
+        self._learn(line)
         if self._transcript is not None:
             self._transcript.secret(line.reveal(), shown, private=self._is_private())
         try:
@@ -145,10 +146,7 @@ class Connection(Guarded):
         ended = type(error)(
             error.message, code=error.code, hint=hint or error.hint, **self._details()
         )
-        self._ended = ended
-        if self._transcript is not None:
-            self._transcript.end(ended)
-        self._close_now()
+        self._close_for(ended)
         return ended
 
     # -- opening
@@ -220,6 +218,7 @@ class Connection(Guarded):
         self._channel, self._auth_report = Plaintext("not verified yet"), None
         self._declined, self._sent, self._in_clear = "", "", None
         self._spelled, self._asked, self._told = "", False, False
+        self._hush(None)
         self._ended, self._reader, self._settings = None, None, None
         self._address = ""
         target, number = Host.parse(host), _port_number(port)

@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 from .channel import Verified, require_verified
 from .errors import PlaintextWarning, PolicyError, printable, warn
 from .report import AuthReport
+from .secret import Secret
 from .signing_in import SigningIn
 from .values import Value
 
@@ -97,10 +98,6 @@ class Guarded(SigningIn):
 
     # -- a sign-in that the caller spells himself: held back and reported like our own
 
-    @property
-    def _is_signing_in(self) -> bool:
-        return self._hushed is not None or bool(self._spelled)
-
     def _begin_spelled(self, command: str) -> str:
         """A line of it goes out; what may be shown of that."""
         self._sent = "the password"
@@ -108,6 +105,7 @@ class Guarded(SigningIn):
             self._asked = False
             return "<secret>"
         self._spelled = command
+        self._hush(Secret(()), learns=True)
         return f"{command} <secret>"
 
     def _spelled_is_answered(self, kind: str, words: bytes) -> None:
@@ -118,6 +116,8 @@ class Guarded(SigningIn):
             self._asked = True
             return
         name, self._spelled, self._asked = self._spelled, "", False
+        words = self._without_secrets(words)
+        self._hush(None)
         if kind == "success":
             self._auth_report = AuthReport(user=None, mechanism=name)
         else:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from .declining import Declining, Reply
 from .errors import PolicyError, SecureMailError, WeakMechanismWarning, warn
 from .redact import hide
+from .redact.material import of_line
 from .report import AuthReport
 from .sasl.choose import APOP, Offer, choose_mechanism, name_of, takes
 from .sasl.credentials import Secret
@@ -29,7 +30,8 @@ class SigningIn(Declining):
     _CHALLENGE: ClassVar[bytes]  # how a line begins that asks for more
 
     _auth_report: AuthReport | None = None
-    _hushed: Secret | None = None  # during an attempt: what the server may not be quoted with
+    _hushed: Secret | None = None  # during a sign-in: what the server may not be quoted with
+    _learns: bool = False  # that is in the lines that go out: the credentials are the caller's own
 
     def _offer(self) -> Offer:
         """What the server takes, as it said over TLS."""
@@ -118,9 +120,8 @@ class SigningIn(Declining):
         self._over = self._line()
         if self._transcript is not None:
             self._transcript.credentials(credentials)
-        secrets = Secret(getattr(credentials, "secrets", ()))
-        with self._excepting(name), self._hushing(secrets), self._during_sign_in(name):
-            reply = talk().without(secrets.reveal())
+        with self._excepting(name), self._hushing(credentials), self._during_sign_in(name):
+            reply = talk().without(self._secrets())
         if reply.kind != "success":
             raise self._declined_by_server(name, reply, credentials, mechanism)
         return reply
@@ -134,26 +135,61 @@ class SigningIn(Declining):
             in_clear=self._in_clear,
         )
 
-    # -- what debug output shows of the server's words meanwhile
+    # -- what may be shown of the server's words meanwhile
 
     @contextmanager
-    def _hushing(self, secrets: Secret) -> Iterator[None]:
-        self._hushed = secrets
+    def _hushing(self, credentials: Any) -> Iterator[None]:
+        self._hush(Secret(getattr(credentials, "secrets", ())), learns=credentials is None)
         try:
             yield
         finally:
-            self._hushed = None
+            self._hush(None)
+
+    def _hush(self, secrets: Secret | None, *, learns: bool = False) -> None:
+        self._hushed, self._learns = secrets, learns
+
+    def _learn(self, line: Secret) -> None:
+        """A line of a sign-in goes out."""
+        if self._learns:
+            secrets = of_line(line.reveal(), goes_on=False).secrets
+            self._hushed = Secret((*self._secrets(), *secrets))
+
+    def _scrub(self, error: BaseException | None) -> None:
+        """A standard module's error quotes the server, and so do those before it: a traceback shows
+        them all."""
+        while error is not None:
+            if not isinstance(error, SecureMailError):
+                error.args = tuple(map(self._scrubbed, error.args))
+            error = error.__cause__ or error.__context__
+
+    def _scrubbed(self, said: Any) -> Any:
+        if isinstance(said, str):
+            return self._without_secrets(said.encode("utf-8", "surrogateescape")).decode(
+                "utf-8", "surrogateescape"
+            )
+        return self._without_secrets(said) if isinstance(said, bytes) else said
+
+    def _secrets(self) -> tuple[bytes, ...]:
+        return cast(tuple[bytes, ...], self._hushed.reveal()) if self._hushed is not None else ()
+
+    def _close_for(self, error: BaseException) -> BaseException:
+        self._hush(None)  # nobody is quoted any more
+        return super()._close_for(error)
+
+    @property
+    def _is_signing_in(self) -> bool:
+        return self._hushed is not None
 
     def _quotable(self, line: bytes) -> bytes:
         """What may be shown of a server's line. SCRAM's challenges together are enough to guess
         the password from, and a server may repeat what it was sent."""
         if line.startswith(self._CHALLENGE):
             return self._CHALLENGE + b"<challenge>"
-        return hide(line, self._hushed.reveal()) if self._hushed is not None else line
+        return hide(line, self._secrets())
 
     def _without_secrets(self, words: bytes) -> bytes:
         """A server may repeat what it was sent where no reply is due, too."""
-        return words if self._hushed is None else hide(words, self._hushed.reveal())
+        return words if self._hushed is None else hide(words, self._secrets())
 
     # -- the dialogue
 
@@ -192,6 +228,7 @@ class SigningIn(Declining):
             if isinstance(error, SecureMailError):
                 self._close_for(error)
                 raise
+            self._scrub(error)
             raise self._close_for(self._not_spoken(error)) from error
         finally:
             self._stage, self._suspected = before, ""

@@ -211,7 +211,7 @@ class Reader:
 
     def _more(self, data: bytearray) -> int:
         """Move to `data` what is buffered, up to a dot alone; where that is, or -1."""
-        start = max(len(data) - 4, 0)  # a dot may come in pieces
+        start = max(len(data) - 3, 0)  # a dot may come in pieces
         block = self._buffered.peek(1)
         if self._raw.ran_out:  # a time-out of the caller's own: the rest of it would be misread
             raise self._on_end(

@@ -3,11 +3,14 @@
 The cases themselves are in `fuzz/cases`.
 """
 
+import base64
 import imaplib
 import poplib
 import smtplib
 import socket
+import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +33,7 @@ from securemail import (
     Pin,
     PolicyError,
     ProtocolViolation,
+    SecureMailError,
     TimeLimitExceeded,
     TLSPolicy,
     UpgradeRefused,
@@ -140,6 +144,11 @@ def test_a_line_that_is_not_taken_in_time_does_so_too(protocol: str) -> None:
         assert client.sock is None
 
 
+def shown(error: BaseException) -> bytes:
+    """All that may be shown of it, and of those before it, as a traceback does."""
+    return "".join((*traceback.format_exception(error), repr(vars(error)), repr(error))).encode()
+
+
 REPEATS = {
     "imap": (b"garbage %l\r\n",),
     "pop3": (b"+OK\r\nSASL PLAIN\r\n.\r\n", b"garbage %l\r\n"),
@@ -157,9 +166,64 @@ def test_a_server_that_repeats_the_password_where_no_reply_is_due(protocol: str)
             client = connected(cls, Says(*answers, *said))
             with pytest.raises(ProtocolViolation) as raised:
                 client.login(USER, PASSWORD)
-        shown = repr((str(raised.value), raised.value.args, vars(raised.value)))
-        assert leaks(shown.encode(), PASSWORD) == []
+        assert leaks(shown(raised.value), PASSWORD) == []
         assert "<secret>" in str(raised.value), "the control: it was quoted"
+
+
+PLAIN = base64.b64encode(f"\0{USER}\0{PASSWORD}".encode()).decode()
+LOGIN = ("LOGIN", USER, f'"{PASSWORD}"')
+BY_HAND: dict[str, tuple[Any, Callable[[Any], object], tuple[bytes, ...]]] = {
+    "imap LOGIN, NO": (IMAP4_SSL, lambda c: c.xatom(*LOGIN), (b"%t NO %l\r\n",)),
+    "imap LOGIN, BAD": (IMAP4_SSL, lambda c: c.xatom(*LOGIN), (b"%t BAD %l\r\n",)),
+    "imap, a callable": (
+        IMAP4_SSL,
+        lambda c: c.authenticate("XTHIS", lambda _: f"\0{USER}\0{PASSWORD}"),
+        (b"+ \r\n", b"A1 NO %l\r\n"),
+    ),
+    "imap, garbage": (IMAP4_SSL, lambda c: c.xatom(*LOGIN), (b"garbage %l\r\n",)),
+    "pop3 PASS": (
+        POP3_SSL,
+        lambda c: (c._shortcmd(f"USER {USER}"), c._shortcmd(f"PASS {PASSWORD}")),
+        (b"+OK\r\n", b"-ERR %l\r\n"),
+    ),
+    "smtp AUTH": (SMTP_SSL, lambda c: c.docmd("AUTH", f"PLAIN {PLAIN}"), (b"535 %l\r\n",)),
+    "smtp AUTH, asked": (
+        SMTP_SSL,
+        lambda c: (c.docmd("AUTH", "PLAIN"), c.docmd(PLAIN)),
+        (b"334 \r\n", b"535 %l\r\n"),
+    ),
+    "smtp AUTH, garbage": (SMTP_SSL, lambda c: c.docmd("AUTH", f"PLAIN {PLAIN}"), (b"999 %l\r\n",)),
+    "smtp, a callable": (
+        SMTP_SSL,
+        lambda c: c.auth("PLAIN", lambda _=None: f"\0{USER}\0{PASSWORD}"),
+        (b"535 %l\r\n",),
+    ),
+}
+
+
+@pytest.mark.parametrize("repeated", [b"%l", PASSWORD.encode()])
+@pytest.mark.parametrize("way", BY_HAND)
+def test_a_sign_in_that_is_spelled_is_not_repeated_either(way: str, repeated: bytes) -> None:
+    """Nor in the error of the next attempt, which tells how this one ended; and it is not kept."""
+    cls, sign_in, answers = BY_HAND[way]
+    protocol = way.split()[0].strip(",")
+    opening = OPENINGS[protocol][1]
+    said = (answer.replace(b"%l", repeated) for answer in answers)
+    seen: list[BaseException] = []
+    with faked(), ExitStack() as at_the_end:
+        client = connected(cls, Says(*opening, *said))
+        at_the_end.callback(client._close_now)
+        if protocol == "smtp":
+            client.ehlo()
+        for attempt in (sign_in, lambda c: c.login(USER, PASSWORD)):
+            try:
+                attempt(client)
+            except (SecureMailError, *STANDARD.values()) as error:
+                seen.append(error)
+    told = b"".join(shown(error) for error in seen)
+    assert leaks(told, PASSWORD) == []
+    assert b"<secret>" in told, "the control: it was quoted"
+    assert client._secrets() == (), "and kept no longer than that"
 
 
 @pytest.mark.parametrize(
@@ -169,9 +233,9 @@ def test_a_secret_is_hidden_within_a_repr_as_well(secret: bytes) -> None:
     """As `imaplib` quotes what it does not understand."""
     quoted = secret.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
     for line in (secret, quoted, b"'" + secret, b'"' + quoted, b"\"'" + secret):
-        shown = hide(repr(b"x " + line + b" y").encode(), (secret,))
-        assert b"<secret>" in shown
-        assert repr(secret).encode()[2:-1] not in shown
+        hidden = hide(repr(b"x " + line + b" y").encode(), (secret,))
+        assert b"<secret>" in hidden
+        assert repr(secret).encode()[2:-1] not in hidden
     assert hide(b"another", (secret,)) == b"another"
 
 

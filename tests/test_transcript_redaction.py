@@ -15,7 +15,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from securemail.redact import Redactor, hide
-from securemail.transcript.material import of_line
+from securemail.redact.material import of_line
 from servers.leaks import leaks
 
 settings.register_profile("transcript", max_examples=8, deadline=None)

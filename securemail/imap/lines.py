@@ -125,10 +125,18 @@ class IMAP4Lines(Upgrading):
 
     def _command_complete(self, name: str, tag: Any) -> Any:
         with self._what_ended_it(), explained(name, self._endpoint, self._details):
-            kind, data = STANDARD._command_complete(self, name, tag)
+            kind, data = self._complete(name, tag)
         if self._COMMANDS.kind(first_word(name)) == "secret":
             self._spelled_is_answered("success" if kind == "OK" else "refusal", _words(data[-1]))
         return kind, data
+
+    def _complete(self, name: str, tag: Any) -> Any:
+        try:
+            return STANDARD._command_complete(self, name, tag)
+        except imaplib.IMAP4.error as error:  # for BAD, and what is no response
+            self._scrub(error)
+            self._spelled_is_answered("refusal", str(error).encode("utf-8", "backslashreplace"))
+            raise
 
     def send(self, data: Any) -> None:
         """Send `data` as it is, guarded like a command; raises the error that ended the

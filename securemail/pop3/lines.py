@@ -103,9 +103,10 @@ class POP3Lines(Upgrading):
         if self._debugging > 1:
             shown = self._quotable(answer) if self._is_signing_in else answer
             print("*resp*", repr(shown))  # noqa: T201 - as the standard module does
+        quotable = self._without_secrets(answer)
         self._spelled_is_answered(_kind_of(answer), answer)
         if not answer.startswith(b"+"):
-            raise poplib.error_proto(answer)
+            raise poplib.error_proto(quotable)
         return answer
 
     def _getlongresp(self) -> tuple[bytes, list[bytes], int]:

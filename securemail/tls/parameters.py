@@ -31,7 +31,6 @@ class Parameters(Value, kw_only=True):
 
 def before_trust(context: ssl.SSLContext, wanted: Parameters) -> None:
     """What a trust store may build on."""
-    set_value(context, "check_hostname", False)  # else verify_mode cannot be set in one order only
     set_value(context, "verify_mode", ssl.CERT_REQUIRED)
     set_value(context, "check_hostname", True)
     strict = ssl.VERIFY_X509_STRICT if wanted.strict_x509 else 0

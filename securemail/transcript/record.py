@@ -22,8 +22,8 @@ from ..errors import (
     warn,
 )
 from ..redact import Redactor
+from ..redact.material import Material, of_challenge, of_line
 from .line import TranscriptLine
-from .material import Material, of_challenge, of_line
 from .sinks import Sink, opened, require_sink
 from .words import WORDS
 

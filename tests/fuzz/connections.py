@@ -12,7 +12,7 @@ import io
 import poplib
 import re
 import smtplib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -69,7 +69,6 @@ STANDARD = {
     "pop3": poplib.error_proto,
     "smtp": smtplib.SMTPException,
 }
-_CALLERS_OWN = ("spelled", "callable")  # what is secret in these nobody knows but the caller
 _USUAL = re.compile(
     rb"(?:[A-P]+[0-9]+ )?(?:CAPABILITY|STARTTLS|CAPA|STLS|NOOP|(?:ehlo|helo) localhost)"
 )
@@ -173,8 +172,8 @@ class Run:
         if raised is None:
             require(was_private and self.client.report.tls, "a success in clear")
             self.signed_in = True
-        elif raised is not before and not (self.server.has_repeated and name in _CALLERS_OWN):
-            shown = repr((str(raised), raised.args, vars(raised))).encode()
+        elif raised is not before:
+            shown = b"".join(_shown(raised))
             require(not _secrets_in(shown), f"a secret in the error of {name}: {raised}")
         if not self.server.has_repeated:
             held = mentions(self.client, PASSWORD.encode(), TOKEN.encode())
@@ -245,6 +244,13 @@ def _is_end(error: BaseException) -> bool:
     kinds = (imaplib.IMAP4.abort, smtplib.SMTPServerDisconnected)
     is_said = isinstance(error, kinds) or error.args == ("-ERR EOF",)
     return is_said and "already established" not in str(error)
+
+
+def _shown(error: BaseException | None) -> Iterator[bytes]:
+    """What a traceback shows of it, and of those before it."""
+    while error is not None:
+        yield repr((str(error), error.args, vars(error))).encode()
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _secrets_in(octets: bytes) -> list[str]:
