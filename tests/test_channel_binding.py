@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -41,7 +42,8 @@ from securemail import (
     SecureMailError,
     TLSPolicy,
 )
-from securemail.tls import exporter, key_log
+from securemail.secret import Secret
+from securemail.tls import binding, exporter, key_log
 from securemail.tls.binding import Binding, NoBinding, binding_of
 from securemail.tls.exporter import ExportingContext
 from servers import scripts
@@ -233,6 +235,29 @@ def test_each_class_has_the_exporter_of_its_connection(
     assert len(contexts) == len(set(found)) == 2
 
 
+def test_a_second_handshake_changes_nothing(
+    pki: PKI, recording_server: Callable[..., RecordingServer]
+) -> None:
+    server = recording_server(scripts.imap_ok, context=pki["good"].server_context())
+    with connected(server.port, policy_of(pki, "require").connection_context()) as sock:
+        value = octets(binding_of(sock, "require"))
+        sock.do_handshake()
+        assert octets(binding_of(sock, "require")) == value
+
+
+@pytest.mark.parametrize(
+    ("size", "cipher"),
+    [
+        (32, None),
+        (32, ("TLS_SM4_GCM_SM3", "TLSv1.3", 128)),
+        (31, ("TLS_AES_128_GCM_SHA256", "TLSv1.3", 128)),
+        (32, ("TLS_AES_256_GCM_SHA384", "TLSv1.3", 256)),
+    ],
+)
+def test_a_secret_that_does_not_fit_its_cipher_suite_has_no_value(size: int, cipher: Any) -> None:
+    assert exporter._exported(Secret(bytes(size)), cipher) is None
+
+
 @pytest.mark.parametrize("name", ["IMAP4_SSL", "POP3_SSL", "SMTP_SSL"])
 def test_the_context_that_is_shown_is_the_one_in_use(
     pki: PKI, recording_server: Callable[..., RecordingServer], name: str
@@ -419,6 +444,47 @@ def test_where_openssl_cannot_open_the_log_there_is_none(
         assert "No such file" in why(binding_of(sock, "require"))
 
 
+class Takes:
+    """A context whose key log goes where it likes."""
+
+    keylog_filename: str | None = None
+
+    def __init__(self, path: str | None = None) -> None:
+        self.path = path
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "keylog_filename" and value is not None:
+            value = self.path or value
+        super().__setattr__(name, value)
+
+
+def plainly(context: Any, name: str, value: Any) -> None:
+    setattr(context, name, value)
+
+
+def test_a_log_that_went_elsewhere_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_log, "set_value", plainly)
+    other = Takes("/somewhere/else")
+    with nothing_left_open(), pytest.raises(OSError, match="did not take the key log"):
+        key_log.KeyLog(other)
+    assert other.keylog_filename is None
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("kind", ["memory", "pipe"])
+def test_an_empty_log_is_not_waited_for_and_may_be_erased_twice(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(key_log, "set_value", plainly)
+    if kind == "pipe":
+        monkeypatch.delattr(os, "memfd_create")
+    with nothing_left_open():
+        log = key_log.KeyLog(Takes())
+        assert log.take("EXPORTER_SECRET") is None
+        log.erase()
+        log.erase()
+
+
 # -- the log's end, however the handshake ends
 
 
@@ -570,6 +636,14 @@ def test_tls_unique_is_what_the_server_has(pki: PKI, wanted: str) -> None:
     assert len(octets(binding)) == 12
 
 
+@pytest.mark.parametrize("found", [None, b"", b"x" * 11, b"x" * 13])
+def test_a_tls_unique_of_another_size_is_none(found: bytes | None) -> None:
+    sock: Any = SimpleNamespace(
+        version=lambda: "TLSv1.2", session_reused=False, get_channel_binding=lambda _: found
+    )
+    assert "OpenSSL has no tls-unique" in why(binding_of(sock, "prefer"))
+
+
 def test_tls_unique_is_never_used_on_tls_1_3(pki: PKI) -> None:
     """Where Python answers all the same: with 48 octets that nothing defines."""
     script = Unique()
@@ -676,14 +750,18 @@ def test_sha_1_is_raised_to_sha_256(pki: PKI) -> None:
 
 
 def test_a_signature_without_a_hash_has_no_end_point(tmp_path: Path) -> None:
-    assert "tls-server-end-point is not defined" in why(end_point(self_signed(tmp_path, "ed25519")))
+    found = why(end_point(self_signed(tmp_path, "ed25519")))
+    assert "(none), where tls-server-end-point is not defined" in found
+
+
+def test_a_hash_that_python_does_not_have_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binding, "_signature_hash", lambda _: "whirlpool")
+    assert "(whirlpool), where" in why(binding._end_point(b"a certificate"))
 
 
 def test_a_certificate_that_cannot_be_read_has_none() -> None:
-    from securemail.tls.binding import _end_point
-
-    assert "no certificate" in why(_end_point(None))
-    assert "not defined" in why(_end_point(b"\x30\x03abc"))
+    assert "no certificate" in why(binding._end_point(None))
+    assert "not defined" in why(binding._end_point(b"\x30\x03abc"))
 
 
 # -- the setting

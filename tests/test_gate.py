@@ -4,6 +4,7 @@ The server's certificate is good, its key is not the pinned one: OpenSSL is cont
 gate stands between a secret and the server. Every attack has a control under the right pin.
 """
 
+import errno
 import inspect
 import os
 import select
@@ -534,6 +535,27 @@ def test_a_socket_that_was_reset_is_not_left_open(wrong: TLSPolicy) -> None:
             os.fstat(descriptor)
 
 
+@pytest.mark.parametrize(
+    ("number", "is_closed"),
+    [(errno.ECONNRESET, True), (errno.ENOTCONN, False), (errno.EINVAL, False)],
+)
+def test_an_error_of_the_look_for_early_data_closes_what_nobody_holds(
+    number: int, is_closed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But the two by which the standard module sees that there is no connection yet."""
+
+    def fails(self: ssl.SSLSocket, buflen: int, flags: int) -> bytes:
+        raise OSError(number, "as the test wants it")
+
+    monkeypatch.setattr(ssl.SSLSocket, "recv", fails)
+    with GatedSocket.__new__(GatedSocket) as early:
+        socket.socket.__init__(early)
+        early._sslobj = None  # as `SSLSocket._create` has it then
+        with pytest.raises(OSError, match="as the test wants it"):
+            early.recv(1)
+        assert (early.fileno() == -1) is is_closed
+
+
 # -- what the gated classes look like from outside, and small rules alone
 
 
@@ -574,6 +596,7 @@ OWN = (993, "IMAP over TLS")
         ((993, "IMAP"), None, (993, "IMAP")),
         ((993, "IMAP"), OWN, OWN),
         ((993, "POP3"), OWN, (993, "POP3")),
+        ((993, "IMAP over what"), OWN, OWN),
         ((143, "IMAP"), OWN, (143, "IMAP")),
         ((995, "POP3"), OWN, (995, "POP3")),
     ],

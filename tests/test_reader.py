@@ -1,6 +1,8 @@
 """The rules of `wire`, each alone and to the octet: over a socket that plays a list, by a clock
 that is moved by hand. Over real sockets: tests/test_wire.py."""
 
+import itertools
+import re
 import socket
 import traceback
 from collections.abc import Callable
@@ -316,6 +318,19 @@ def test_a_multi_line_reply_ends_at_its_dot_however_it_comes(body: bytes, end: b
         one, _ = reader(said[:cut], said[cut:])
         assert one.read_until_dot() == body
         assert one.readline() == b"+OK next\r\n"
+
+
+END_OF_REPLY = re.compile(rb"(?:\A|(?<=\n))(?:\.\r?\n|\r\.\n)")
+
+
+def test_the_dot_is_found_where_the_standard_module_would_find_it() -> None:
+    """In all that can be said in seven octets of these."""
+    for size in range(8):
+        for octets in itertools.product(b"\r\n.x", repeat=size):
+            said = bytes(octets)
+            found = END_OF_REPLY.search(said)
+            expected = -1 if found is None else found.start()
+            assert wire._find_dot(bytearray(said), 0) == expected, said
 
 
 def parts(said: bytes, cut: int) -> tuple[bytes, bytes]:
