@@ -78,6 +78,7 @@ class Connection(Guarded):
             if self.sock.gettimeout() is None:  # a socket that a subclass brought
                 self.sock.settimeout(self._limits.read)
             self._reader = self._new_reader(self.sock)
+            self._reader.expect(is_opening=self._is_opening)
         return self._reader
 
     def _new_reader(self, sock: Any) -> Reader:
@@ -138,7 +139,7 @@ class Connection(Guarded):
         self._raise_ended()
         self._unheard = ""
         if self.sock is not None:
-            self._open_reader().expect()
+            self._open_reader().expect(is_opening=self._is_opening)
 
     def _end(self, error: LimitExceeded) -> LimitExceeded:
         """A bound was crossed: close, and say the same at every later verb."""

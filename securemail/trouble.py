@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 # a program, and is not blamed on the server.
 BREAKS = (OSError, EOFError, ValueError, LookupError, OverflowError, MemoryError)
 
-
 _OPENING = "before it was ready"
 
 
@@ -143,6 +142,10 @@ class Trouble:
             return self._lost(self._stage, error)
         return self._not_spoken(error)
 
+    @property
+    def _is_opening(self) -> bool:
+        return self._stage == _OPENING
+
     def _is_loss(self, error: Exception) -> bool:
         """A connection that ended or went silent, not one that says something wrong."""
         is_standard = isinstance(error, self._STANDARD_ERROR)
@@ -159,7 +162,7 @@ class Trouble:
     def _not_spoken(self, error: Exception) -> Exception:
         """For words that are not of this protocol."""
         hint = "The connection is closed: make a new one."
-        if self._stage == _OPENING:
+        if self._is_opening:
             other = spoken_instead(_said(error), self._PROTOCOL)
             hint = other or "Is this the right port, and nothing in between?"
         said = _said(error, self._without_secrets)

@@ -28,6 +28,7 @@ _FORBIDDEN = (b"\r", b"\n", b"\0")
 _BUFFER = 64 * 1024  # octets: a few TLS records
 _CHUNK = 1024 * 1024  # octets that are allocated before they have come
 _PIECE = 16 * 1024  # octets: one TLS record
+_FEW = 1000  # lines of a reply before a sign-in: a greeting, capabilities; servers have some twenty
 _PROGRESS = 1024  # octets that bulk data must bring within `Limits.read`
 _HELD_BACK = 128 * 1024  # octets
 _NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Linux, macOS
@@ -74,6 +75,7 @@ class Incoming(io.RawIOBase):
         self.in_literal = False  # octets announced by a literal: no lines in there
         self.is_bulk = False  # a message, whose lines are not replies
         self.ran_out = False  # a time-out of the caller's own ended the last read
+        self.is_opening = False  # before a sign-in: replies are short
         self.expect()
 
     def expect(self) -> None:
@@ -152,13 +154,13 @@ class Incoming(io.RawIOBase):
         """So many were read."""
         self._lines += lines
         if self._lines > self._limits.lines:
-            raise self._on_end(
-                LimitExceeded(
-                    f"the server sent more than {self._limits.lines:,} lines in one reply.",
-                    code="limit-lines",
-                    hint="Limits(lines=...) allows more.",
-                )
-            )
+            raise self._too_many(self._limits.lines, "", "Limits(lines=...) allows more.")
+        if self.is_opening and self._lines > _FEW:
+            raise self._too_many(_FEW, ", before anybody signed in", "No mail server has as many.")
+
+    def _too_many(self, lines: int, when: str, hint: str) -> LimitExceeded:
+        said = f"the server sent more than {lines:,} lines in one reply{when}."
+        return self._on_end(LimitExceeded(said, code="limit-lines", hint=hint))
 
     def _too_slow(self) -> TimeLimitExceeded:
         was = "said nothing for" if self._is_silent else "was not done with its answer after"
@@ -180,7 +182,11 @@ class Reader:
         self._longest = limits.line
         self._raw = Incoming(sock, limits, on_end)
         self._buffered = io.BufferedReader(self._raw, _BUFFER)
-        self.expect = self._raw.expect
+
+    def expect(self, *, is_opening: bool = False) -> None:
+        """What comes next answers a new command; before a sign-in, by few lines."""
+        self._raw.is_opening = is_opening
+        self._raw.expect()
 
     def readline(self, most: int = -1) -> bytes:
         """A line with its end; nothing at the end of the connection, and `EOFError` where that came

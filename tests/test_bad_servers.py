@@ -727,6 +727,32 @@ def test_a_reply_has_limits_of_time_and_of_lines(
     assert isinstance(failure.error, LimitExceeded)
 
 
+LINES = {"imap": b"* OK x\r\n", "pop3": b"+\r\n", "smtp": b"220-x\r\n"}
+
+
+@every_class
+@pytest.mark.parametrize("number", [900, 1100])
+def test_before_a_sign_in_a_thousand_lines_are_enough(
+    number: int, mail: Mail, pki: PKI, policy: TLSPolicy, recording_server: Factory
+) -> None:
+    """Each costs the client more than the server; afterwards `Limits.lines` holds alone."""
+
+    def greets_and(conversation: Conversation, protocol: str, tag: bytes) -> None:
+        if protocol != "smtp":
+            conversation.send(scripts.GREETINGS[protocol])
+            conversation.read_line()
+            says(b"* OK x\r\n", b"+OK\r\n", b"")(conversation, protocol, tag)
+        conversation.send(LINES[protocol] * number)
+
+    server = serve_tls(recording_server, pki, Scripted(mail.protocol, greeting=greets_and))
+    failure = attempt_and_fail(server, mail, policy=policy, limits=Limits(read=0.3))
+    if number > 1000:
+        assert failure.error.code == "limit-lines"
+        assert "more than 1,000 lines in one reply, before anybody signed in." in failure.text
+    else:
+        assert failure.error.code == "time-limit", "the control: it waited for more"
+
+
 # -- no server at all
 
 

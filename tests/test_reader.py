@@ -152,6 +152,26 @@ def test_fifty_lines_of_a_reply_and_not_one_more() -> None:
         assert [one.readline() for _ in range(50)] == [b"x\n"] * 50
 
 
+def test_a_thousand_lines_before_a_sign_in_and_not_one_more() -> None:
+    """Whatever `Limits` allow; fewer, where they allow fewer."""
+    many = Limits(read=10.0, lines=1_000_000)
+    one, _ = reader(b"x\n" * 3000, limits=many)
+    one.expect(is_opening=True)
+    assert [one.readline() for _ in range(1000)] == [b"x\n"] * 1000
+    with pytest.raises(LimitExceeded, match=r"than 1,000 lines in one reply, before any") as met:
+        one.readline()
+    assert (met.value.code, met.value.hint) == ("limit-lines", "No mail server has as many.")
+    one, _ = reader(b"x\n" * 3000, limits=many)
+    one.expect(is_opening=True)
+    one.readline()
+    one.expect()
+    assert [one.readline() for _ in range(2500)] == [b"x\n"] * 2500, "the control"
+    one, _ = reader(b"x\n" * 60)
+    one.expect(is_opening=True)
+    with pytest.raises(LimitExceeded, match=r"more than 50 lines in one reply\."):
+        [one.readline() for _ in range(60)]
+
+
 # -- octets
 
 

@@ -101,12 +101,13 @@ class IMAP4_stream(IMAP4, imaplib.IMAP4_stream):
             raise self.abort("socket error: the command has ended")
         if self._reader is None:
             self._reader = self._new_reader(self._pipe)
+            self._reader.expect(is_opening=self._is_opening)
         return self._reader
 
     def _expect(self) -> None:
         super()._expect()
         if self._pipe is not None:
-            self._open_reader().expect()
+            self._open_reader().expect(is_opening=self._is_opening)
 
     def _send_now(self, data: Any) -> None:
         sys.audit("imaplib.send", self, data)

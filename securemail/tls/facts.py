@@ -42,7 +42,7 @@ from ..trust.key_facts import date_facts, key_facts, malformed, weak_key, weak_s
 _NO_ISSUER = (2, 20, 21, 27)
 _FORM = (13, 14, 34, 41)  # dates that cannot be read, a critical extension nobody knows, ...
 _NOT_A_CA = 79  # of a certificate that is its own anchor: its form; else somebody who may not issue
-_OF_THE_CA = (79, 80, 81, 83, 89, 92)  # rules that only a CA certificate can break
+_OF_THE_CA = (80, 81, 83, 89, 92)  # rules that only a CA certificate can break
 # Where nothing is wrong with the server's own: dates, path length, purpose, name constraints, key,
 # signature, and one that is no authority.
 _OF_AN_AUTHORITY = (9, 10, 25, 26, *range(47, 54), 67, 68, _NOT_A_CA)
