@@ -20,16 +20,17 @@ def refusal(sock: Any, error: BaseException, rules: Rules) -> BaseException:
     """The error to raise for `error`. What is not TLS (a reset, a time-out) stays as it is."""
     if isinstance(error, CertificateRejected):
         return _of_policy(_peer(sock), error, rules)
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return _of_openssl(_peer(sock), error, rules)
-    if isinstance(error, ssl.SSLError):
+    if isinstance(error, ssl.SSLError) and hasattr(error, "reason"):  # else Python code raised it
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return _of_openssl(_peer(sock), error, rules)
         return _of_tls(sock, _peer(sock), error, rules)
     if isinstance(error, PolicyError):
         # As a refusal: asyncio knows no other errors of a handshake, and would wait on.
         return CertificateRejected(
             error.message, code=error.code, hint=error.hint, **_where(_peer(sock))
         )
-    if isinstance(error, Exception) and not isinstance(error, (OSError, SecureMailError)):
+    is_other = isinstance(error, (OSError, SecureMailError)) and not isinstance(error, ssl.SSLError)
+    if isinstance(error, Exception) and not is_other:
         # Whatever a store of somebody else raised is a refusal; asyncio knows only SSLError.
         return CertificateRejected(
             f"the trust store raised {type(error).__name__}: {error}.", **_where(_peer(sock))
