@@ -4,12 +4,12 @@ import asyncio
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from securemail.testing.running import Running
 from servers.dovecot import USERS
 from servers.pki import Issued
 
@@ -52,7 +52,7 @@ class _FreePortController(Controller):
 
 
 @dataclass
-class AiosmtpdServer:
+class AiosmtpdServer(Running):
     """aiosmtpd on a free port; it takes mail only from those who signed in, and keeps it.
 
     with AiosmtpdServer(pki["good"]) as server:
@@ -82,17 +82,8 @@ class AiosmtpdServer:
     def port(self) -> int:
         return self._controller.port
 
-    def __enter__(self) -> "AiosmtpdServer":
+    def start(self) -> None:
         self._controller.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def stop(self) -> None:
         self._controller.stop()

@@ -6,8 +6,8 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 
+from securemail.testing.running import Running
 from servers import dovecot_config, passwords, sign_ins
 from servers.dovecot_config import Options
 from servers.introspection import Introspection
@@ -52,7 +52,7 @@ def verifiers() -> dict[str, str]:
     }
 
 
-class Dovecot:
+class Dovecot(Running):
     """Dovecot on free ports of 127.0.0.1 and 127.0.0.2, in a folder of its own.
 
         with Dovecot(folder, pki["good"]) as dovecot:
@@ -125,18 +125,6 @@ class Dovecot:
         if not all((libraries / name).exists() for name in ("imap", "pop3", "lmtp")):
             raise ServerUnavailable(ADVICE)
         return program
-
-    def __enter__(self) -> "Dovecot":
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Returns when every port takes connections; other ports are tried if one was taken."""

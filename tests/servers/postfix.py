@@ -5,8 +5,8 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
+from securemail.testing.running import Running
 from servers import cyrus
 from servers.dovecot import Dovecot
 from servers.pki import Issued
@@ -88,7 +88,7 @@ postlog   unix-dgram n - n - 1 postlogd
 """
 
 
-class Postfix:
+class Postfix(Running):
     """Postfix on free ports of 127.0.0.1, in a folder of its own.
 
         with Postfix(folder, pki["good"], dovecot) as postfix:
@@ -124,18 +124,6 @@ class Postfix:
         self._cyrus_mechanisms = tuple(cyrus_mechanisms)
         self._daemon: Daemon | None = None
         self.ports: dict[str, int] = {}
-
-    def __enter__(self) -> "Postfix":
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Returns when both ports take connections; other ports are tried if one was taken."""
