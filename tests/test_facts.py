@@ -86,16 +86,17 @@ def test_each_number_has_its_reason(code: int, pki: PKI) -> None:
 
 @pytest.mark.parametrize("code", range(80, 95))
 def test_a_rule_is_the_authority_s_or_the_server_s(code: int, pki: PKI) -> None:
-    (found,) = facts(pki, "good", code=code)
-    assert isinstance(found, NotStrict)
-    leaf = Certificate(pki["good"].leaf_der)
-    whose = leaf.issuer if code in OF_THE_CA else leaf.subject
-    assert (found.what, found.subject) == (SAID, whose)
+    for names in (("good",), ("good", "wrong_name")):
+        (found,) = facts(pki, *names, code=code)
+        assert isinstance(found, NotStrict)
+        leaf = Certificate(pki["good"].leaf_der)
+        whose = leaf.issuer if code in OF_THE_CA else leaf.subject
+        assert (found.what, found.subject) == (SAID, whose)
 
 
 def test_no_authority_is_its_form_where_it_is_its_own_anchor(pki: PKI) -> None:
     store = ExactCertificate(pki["self_signed"].cert, acknowledge="a test")
-    assert Malformed in kinds(facts(pki, "self_signed", code=79, store=store))
+    assert kinds(facts(pki, "self_signed", code=79, store=store)) == [Malformed]
     assert Malformed not in kinds(facts(pki, "self_signed", code=79))
     assert Malformed not in kinds(facts(pki, "good", "good_rsa", code=79, store=store))
 
@@ -225,6 +226,7 @@ def test_a_weak_key_stops_openssl_before_the_path(pki: PKI) -> None:
     store = ExactCertificate(pki["self_signed_weak_key"].cert, acknowledge="a test")
     assert kinds(of_kind(pki, "self_signed_weak_key", store=store)) == [WeakKey]
     assert kinds(of_kind(pki, "self_signed_weak_key", code=0)) == [WeakKey]
+    assert kinds(facts(pki, "weak_key", "self_signed", code=66)) == [WeakKey]
 
 
 def test_a_weak_or_outdated_authority_is_found_too(pki: PKI) -> None:
@@ -237,8 +239,9 @@ def test_a_weak_or_outdated_authority_is_found_too(pki: PKI) -> None:
         "not_yet_valid": [],
         "wrong_eku": [],
     }.items():
+        code = 67 if name == "self_signed_weak_key" else 0
         peer = Peer(host=NAME, presented=(leaf, pki[name].leaf_der))
-        found = find_facts(peer, SystemTrust(), 0, SAID, names=True, now=datetime.now(UTC))
+        found = find_facts(peer, SystemTrust(), code, SAID, names=True, now=datetime.now(UTC))
         assert kinds(found) == expected, name
     late = datetime(3500, 1, 1, tzinfo=UTC)
     (root,) = x509.load_pem_x509_certificates(pki.ca_pem.read_bytes())
@@ -273,6 +276,8 @@ def test_revocation_is_of_the_leaf_and_by_its_authority_s_list(pki: PKI) -> None
 
     assert found(23, "other", "revoked") == [Revoked]
     assert found(0, "revoked") == [Revoked]
+    assert kinds(facts(pki, "good", "good_rsa", crls=(lists["revoked"],))) == [Revoked]
+    assert kinds(facts(pki, "good", "good_rsa", crls=(lists["other"],))) == []
     assert found(0, "other", "another authority's") == []
     assert found(23, "another authority's") == [Unexplained]
     assert found(23) == [Unexplained]
