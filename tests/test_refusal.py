@@ -19,7 +19,7 @@ from securemail import (
 )
 from securemail.reasons import NameMismatch, NotPinned, SelfSigned
 from securemail.tls.handshake import CLOSED, TOO_OLD_FOR_13, known
-from securemail.tls.refusal import refusal, tls_error
+from securemail.tls.refusal import CALLERS_RULES, refusal, tls_error
 from securemail.tls.verify import Rules
 from securemail.trust.base import Peer, TrustStore
 from servers.pki import PKI
@@ -37,6 +37,7 @@ def refused(
     trust: TrustStore | None = None,
     least: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
     offered: str | None = None,
+    rules: Rules | None = None,
 ) -> Any:
     """What is raised for `error`, by a socket that has got so far."""
     items = [SimpleNamespace(public_bytes=lambda _, der=der: der) for der in presented]
@@ -47,7 +48,7 @@ def refused(
     )
     context = SimpleNamespace(verify_mode=ssl.CERT_REQUIRED, minimum_version=least)
     sock = SimpleNamespace(_sslobj=chain, context=context, endpoint=WHERE[1:])
-    rules = Rules(
+    made = Rules(
         trust=trust or SystemTrust(),
         pins=(),
         in_handshake=True,
@@ -55,7 +56,7 @@ def refused(
         strong=True,
         client_certificate=offered,
     )
-    found = refusal(sock, error, rules)
+    found = refusal(sock, error, rules or made)
     if found is not error:
         assert (found.host, found.port, found.protocol) == WHERE
         assert found.credentials_sent is False
@@ -125,6 +126,13 @@ def test_a_store_of_somebody_else_s_is_asked_nothing(pki: PKI) -> None:
 
     found = refused(by_openssl(18), presented=(pki["self_signed"].leaf_der,), trust=Own())
     assert found.code == "self-signed"
+
+
+def test_of_a_context_of_the_caller_s_own_the_same_is_said(pki: PKI) -> None:
+    found = refused(by_openssl(62), presented=(pki["wrong_name"].leaf_der,), rules=CALLERS_RULES)
+    assert found.code == "name-mismatch"
+    found = refused(by_openssl(20), presented=(pki["good"].leaf_der,), rules=CALLERS_RULES)
+    assert "does not have (the caller's own context)" in found.message
 
 
 # -- no certificate was the matter
