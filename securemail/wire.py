@@ -156,7 +156,8 @@ class Incoming(io.RawIOBase):
         if self._lines > self._limits.lines:
             raise self._too_many(self._limits.lines, "", "Limits(lines=...) allows more.")
         if self.is_opening and self._lines > _FEW:
-            raise self._too_many(_FEW, ", before anybody signed in", "No mail server has as many.")
+            hint = "Mail servers have some twenty there: this is none, or means harm."
+            raise self._too_many(_FEW, ", before anybody signed in", hint)
 
     def _too_many(self, lines: int, when: str, hint: str) -> LimitExceeded:
         said = f"the server sent more than {lines:,} lines in one reply{when}."
