@@ -205,9 +205,16 @@ def test_a_root_that_nobody_trusts_is_named(pki: PKI) -> None:
     assert "Somebody else's root" in found.root
     (found,) = of_kind(pki, "good", code=19)
     assert isinstance(found, UntrustedRoot)
-    assert found.root == Certificate(pki["good"].leaf_der).subject, (
-        "where no root is sent: the last"
-    )
+    assert found.root == Certificate(pki["good"].leaf_der).subject, "no root is sent: the last"
+    (found,) = of_kind(pki, "with_intermediate", code=19)
+    assert isinstance(found, UntrustedRoot)
+    assert found.root == Certificate(pki["with_intermediate"].leaf_der).issuer
+
+
+def test_self_signed_is_the_leaf(pki: PKI) -> None:
+    found = facts(pki, "self_signed", "good_rsa", code=18)
+    leaf = Certificate(pki["self_signed"].leaf_der)
+    assert found == (SelfSigned(leaf.subject, leaf.fingerprint),)
 
 
 def test_the_issuer_that_is_missing_is_that_of_the_last_of_the_path(pki: PKI) -> None:

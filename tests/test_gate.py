@@ -476,6 +476,7 @@ def test_a_callers_context_must_verify_as_well(
         assert isinstance(channel, Plaintext if lax else Verified)
         if isinstance(channel, Verified):
             assert not channel.report.gated
+            assert channel.report.chain[0] == pki["good"].leaf_der
 
 
 # -- warnings

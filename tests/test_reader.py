@@ -167,6 +167,8 @@ def test_a_thousand_lines_before_a_sign_in_and_not_one_more() -> None:
     one.readline()
     one.expect()
     assert [one.readline() for _ in range(2500)] == [b"x\n"] * 2500, "the control"
+    one, _ = reader(b"x\n" * 2500, limits=many)
+    assert [one.readline() for _ in range(2500)] == [b"x\n"] * 2500, "nor where nobody said so"
     one, _ = reader(b"x\n" * 60)
     one.expect(is_opening=True)
     with pytest.raises(LimitExceeded, match=r"more than 50 lines in one reply\."):

@@ -95,6 +95,12 @@ def test_what_a_store_says_more_is_in_the_report(pki: PKI) -> None:
     assert report.not_checked == ("the name", "revocation", "certificate transparency", "DANE")
 
 
+def test_rules_and_findings_are_made_by_name() -> None:
+    for made in (Rules, Negotiated):
+        with pytest.raises(TypeError):
+            made(1)  # type: ignore[call-arg,arg-type,misc]
+
+
 # -- what is no verdict
 
 
@@ -155,6 +161,19 @@ def test_and_never_in_what_was_only_sent(in_handshake: bool, pki: PKI) -> None:
     assert caught.value.chain == sent[:1]
 
 
+@pytest.mark.parametrize("kinds", [("key", "certificate"), ("certificate", "key")])
+def test_what_was_found_is_told_in_the_form_of_the_first_pin(
+    kinds: tuple[str, str], pki: PKI
+) -> None:
+    leaf, other = chain(pki, "good")[0], chain(pki, "good_rsa")[0]
+    make = {"key": Pin.of_key, "certificate": Pin.of_certificate}
+    pins = tuple(make[kind](other) for kind in kinds)
+    with pytest.raises(PinMismatch) as caught:
+        judged((leaf,), (leaf,), pins=pins)
+    (reason,) = caught.value.reasons
+    assert reason.found == (str(make[kinds[0]](leaf)),)  # type: ignore[attr-defined]
+
+
 # -- keys
 
 
@@ -188,6 +207,17 @@ def test_of_revocation_is_said_by_which_list_and_until_when(pki: PKI) -> None:
         assert report.revocation == f"{words}{due:%Y-%m-%d}"
         left = ("revocation of the authorities", "certificate transparency", "DANE")
         assert report.not_checked == left
+
+
+def test_it_is_the_list_of_the_leaf_s_authority_that_counts(pki: PKI) -> None:
+    leaf = chain(pki, "with_intermediate")
+    intermediate = x509.load_pem_x509_certificate(pki.intermediate_pem.read_bytes())
+    verified = (*leaf, intermediate.public_bytes(Encoding.DER), root_of(pki))
+    own = CRL(revocation_list(issuer_of(pki._workshop.intermediate), due=NOW + 3 * DAY))
+    root = CRL(revocation_list(issuer_of(pki._workshop.root), due=NOW + 9 * DAY))
+    said = judged(leaf, verified, crls=(own, root)).revocation or ""
+    assert f"in the list of {Certificate(leaf[0]).issuer}, which" in said
+    assert said.endswith(f"until {NOW + 3 * DAY:%Y-%m-%d}")
 
 
 # -- self-signed
