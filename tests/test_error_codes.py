@@ -1,6 +1,7 @@
 """docs/errors.md has every `code` that an error can have, and none that it cannot."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,7 @@ def names(assignment: ast.Assign) -> set[str]:
     return {target.id for target in assignment.targets if isinstance(target, ast.Name)}
 
 
+@functools.cache
 def raised() -> set[str]:
     modules = [path for path in PACKAGE.rglob("*.py") if path.parent.name not in ("cli", "testing")]
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in modules]
