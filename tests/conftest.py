@@ -6,6 +6,7 @@ installs both.
 """
 
 import contextlib
+import gc
 import ssl
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -64,6 +65,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return ranks.get(item.path.stem, len(LONGEST)), -tests[item.path]
 
     items.sort(key=order)
+
+
+def pytest_collection_finish() -> None:
+    """Eleven thousand tests are nothing to look through, each time that garbage is collected."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish() -> None:

@@ -218,7 +218,7 @@ def test_each_class_has_the_exporter_of_its_connection(
     pki: PKI, recording_server: Callable[..., RecordingServer], tmp_path: Path, name: str
 ) -> None:
     """By two connections of one policy, which have two contexts and two values."""
-    context = pki["good"].server_context()
+    context = pki["good"].server_context(own=True)
     context.keylog_filename = str(tmp_path / "log")
     server, cls = start(recording_server, name, context)
     policy = policy_of(pki, "require")
@@ -572,7 +572,7 @@ def test_ctrl_c_after_the_handshake_leaves_no_log(
     step: str,
 ) -> None:
     """Neither open nor in a traceback with local variables."""
-    context = pki["good"].server_context()
+    context = pki["good"].server_context(own=True)
     context.keylog_filename = str(tmp_path / "log")
     server = recording_server(scripts.imap_ok, context=context)
     home, name = STEPS[step]

@@ -226,7 +226,7 @@ def test_a_wrong_pin_is_refused(pki: PKI, recording_server: Factory, run: Run) -
 
 def test_a_certificate_of_ones_own(pki: PKI, recording_server: Factory, run: Run) -> None:
     """In one file with its key, and in two; and what the server says without."""
-    context = pki["good"].server_context()
+    context = pki["good"].server_context(own=True)
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(pki.ca_pem)
     server = recording_server(scripts.imap_ok, context=context)

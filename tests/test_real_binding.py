@@ -111,7 +111,7 @@ def between(
     site: Site, pki: PKI, changes: Callable[[bytes], bytes] = lambda words: words
 ) -> Between:
     """With the certificate of the server itself: nothing but the binding is different."""
-    own = pki["good"].server_context()
+    own = pki["good"].server_context(own=True)
     version = only_tls12 if site.server._ssl_max_protocol else lambda context: context  # type: ignore[union-attr]
     return Between(version(own), site.address, strict_context(pki.ca_pem), changes)
 

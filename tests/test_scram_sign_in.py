@@ -46,7 +46,7 @@ class ScramWorld(World):
         **args: Any,
     ) -> Any:
         answers = scram(mail.protocol) if isinstance(scram, ScramServer) else scram
-        context = self._pki["good"].server_context()
+        context = self._pki["good"].server_context(own=tls12)
         script = Scripted(mail.protocol, answers, offered)
         return self.joined(mail, script, context=only_tls12(context) if tls12 else context, **args)
 
@@ -435,7 +435,7 @@ def test_a_context_of_the_callers_needs_no_policy_of_ours(
 ) -> None:
     """Also where the system has no store that a policy could be made of; and it binds."""
     script = Scripted("imap", HONEST.but(mechanism="SCRAM-SHA-256-PLUS")("imap"), PLUS)
-    server = recording_server(script, context=only_tls12(pki["good"].server_context()))
+    server = recording_server(script, context=only_tls12(pki["good"].server_context(own=True)))
     context = ssl.create_default_context(cafile=str(pki.ca_pem))
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/at/all.pem")
     client = IMAP4_SSL("127.0.0.1", server.port, ssl_context=context)

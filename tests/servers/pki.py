@@ -10,14 +10,31 @@ import base64
 import hashlib
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from servers.certificates import pem, private_key_pem
 from servers.kinds import KINDS, Kind, Workshop
+
+ContextT = TypeVar("ContextT", bound=ssl.SSLContext)
+
+
+class Shared(ssl.SSLContext):
+    """For several tests, none of which may change it: to make one takes as long as a handshake."""
+
+    is_made = False
+
+    def __setattr__(self, name: str, value: object) -> None:
+        assert not self.is_made, "this is for several tests: server_context(own=True)"
+        super().__setattr__(name, value)
+
+    def load_verify_locations(self, *args: Any, **keywords: Any) -> None:
+        assert not self.is_made, "this is for several tests: server_context(own=True)"
+        super().load_verify_locations(*args, **keywords)
 
 
 @dataclass(frozen=True)
@@ -31,6 +48,7 @@ class Issued:
     key: Path
     leaf_pem: Path
     leaf_der: bytes
+    shared: list[Shared] = field(default_factory=list)  # one, when it was made
 
     @property
     def description(self) -> str:
@@ -55,18 +73,26 @@ class Issued:
         )
         return "sha256/" + base64.b64encode(hashlib.sha256(spki).digest()).decode("ascii")
 
-    def server_context(
+    def server_context(self, *, own: bool = False, **settings: Any) -> ssl.SSLContext:
+        """A server's context showing this certificate, for the caller alone where he wants his
+        `own`, or has settings: those of `_new_context`."""
+        if own or settings:
+            return self._new_context(ssl.SSLContext, **settings)
+        if not self.shared:
+            self.shared.append(self._new_context(Shared))
+            self.shared[0].is_made = True
+        return self.shared[0]
+
+    def _new_context(
         self,
+        kind: type[ContextT],
         *,
         minimum_version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
         maximum_version: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED,
         ciphers: str | None = None,
-    ) -> ssl.SSLContext:
-        """A server's context showing this certificate.
-
-        Weak kinds lower the security level of the server: else OpenSSL would not even load them.
-        """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ) -> ContextT:
+        """Weak kinds lower the security level: else OpenSSL would not even load them."""
+        context = kind(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = minimum_version
         context.maximum_version = maximum_version
         if ciphers is None and self.kind.weak:
