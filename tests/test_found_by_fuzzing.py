@@ -45,6 +45,7 @@ from securemail.redact import hide
 from securemail.tls.explain import advise
 from securemail.tls.facts import find_facts
 from securemail.trust.base import Peer
+from securemail.trust.malformed import malformed_facts, not_checked
 from securemail.wire import Reader
 from servers.attempts import PASSWORD, USER
 from servers.leaks import leaks
@@ -284,6 +285,15 @@ def test_a_signature_of_an_unknown_kind_is_a_reason() -> None:
     assert isinstance(reasons[0], Malformed)
     assert "kind of signature is not known" in str(reasons[0])
     assert not any(isinstance(one, Malformed) for one in _reasons(der, 7)), "the control"
+
+
+@pytest.mark.parametrize("der", [b"", b"0\0", b"0\x020\0", b"0\x040\x02\xa0\0"])
+def test_a_certificate_with_nothing_in_it_cannot_be_read(der: bytes) -> None:
+    """By a waiver of its form too. It was the bare `IndexError`."""
+    for read in (lambda: list(malformed_facts(der, datetime.now(UTC))), lambda: not_checked(der)):
+        with pytest.raises(ValueError, match="a part that every certificate has is not there"):
+            read()
+    assert not_checked(certificates()[0]) == ("its form", "its purpose"), "the control"
 
 
 def test_a_refusal_that_only_openssl_knows_has_advice() -> None:

@@ -263,7 +263,7 @@ def test_no_cut_certificate_is_read(tmp_path: Path) -> None:
     now = datetime.now(UTC)
     assert tuple(malformed_facts(der, now)) == ()
     for length in range(len(der)):
-        with pytest.raises(ValueError, match=r"is cut|not enough values|unpack"):
+        with pytest.raises(ValueError, match=r"is cut|is not there"):
             tuple(malformed_facts(der[:length], now))
 
 

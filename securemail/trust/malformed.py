@@ -38,11 +38,18 @@ def not_checked(der: bytes) -> tuple[str, ...]:
 
 def _validity_and_key(der: bytes) -> tuple[bytes, bytes]:
     """Of TBSCertificate (RFC 5280, 4.1), each with its own tag and length."""
-    (certificate, *_) = _elements(der)
-    (tbs, *_) = _elements(_content(certificate))
-    parts = list(_elements(_content(tbs)))
-    _, _, _, validity, _, key, *_ = parts[1:] if parts[0][0] == _VERSION else parts
+    certificate, *_ = _at_least(1, _elements(der))
+    tbs, *_ = _at_least(1, _elements(_content(certificate)))
+    parts = (part for part in _elements(_content(tbs)) if part[0] != _VERSION)
+    _, _, _, validity, _, key, *_ = _at_least(6, parts)
     return validity, key
+
+
+def _at_least(number: int, parts: Iterator[bytes]) -> list[bytes]:
+    found = list(parts)
+    if len(found) < number:
+        raise ValueError("a part that every certificate has is not there")
+    return found
 
 
 def _dates(validity: bytes) -> tuple[datetime, datetime] | None:
