@@ -455,19 +455,15 @@ def test_threads_are_several_too(path: Path, store: FirstUseTrust) -> None:
     assert len(store.known()) == 80
 
 
-# A thousand by the first Python: the file and its lock are the system's, whichever has them.
-KILLS = 1000 if sys.version_info < (3, 12) else 250
-
-
 @pytest.mark.timeout(180)
 def test_a_thousand_kills_lose_nothing(path: Path) -> None:
     """At random moments; after each the file is whole, and has all that was said to be in it."""
     seed = str(time.time_ns())
-    (said,) = results(run("kill", path, KILLS, seed))
+    (said,) = results(run("kill", path, 1000, seed))
     found = json.loads(said)
-    assert found["rounds"] == KILLS
-    assert found["last"] > KILLS // 2, f"hardly anything was written (seed {seed})"
-    assert found["in the middle"] > KILLS // 100, f"no kill met a writer at work (seed {seed})"
+    assert found["rounds"] == 1000
+    assert found["last"] > 500, f"hardly anything was written (seed {seed})"
+    assert found["in the middle"] > 10, f"no kill met a writer at work (seed {seed})"
 
 
 def test_a_stopped_process_that_holds_the_lock_is_waited_for(
