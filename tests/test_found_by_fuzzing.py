@@ -182,6 +182,8 @@ BY_HAND: dict[str, tuple[Any, Callable[[Any], object], tuple[bytes, ...]]] = {
         (b"+ \r\n", b"A1 NO %l\r\n"),
     ),
     "imap, garbage": (IMAP4_SSL, lambda c: c.xatom(*LOGIN), (b"garbage %l\r\n",)),
+    "imap, BYE": (IMAP4_SSL, lambda c: c.xatom(*LOGIN), (b"* BYE %l\r\n%t NO\r\n",)),
+    "imap, BYE and the end": (IMAP4_SSL, lambda c: c.xatom(*LOGIN), (b"* BYE %l\r\n",)),
     "pop3 PASS": (
         POP3_SSL,
         lambda c: (c._shortcmd(f"USER {USER}"), c._shortcmd(f"PASS {PASSWORD}")),

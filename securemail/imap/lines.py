@@ -133,9 +133,11 @@ class IMAP4Lines(Upgrading):
     def _complete(self, name: str, tag: Any) -> Any:
         try:
             return STANDARD._command_complete(self, name, tag)
-        except imaplib.IMAP4.error as error:  # for BAD, and what is no response
+        except imaplib.IMAP4.error as error:
             self._scrub(error)
-            self._spelled_is_answered("refusal", str(error).encode("utf-8", "backslashreplace"))
+            if not isinstance(error, imaplib.IMAP4.abort):  # that is the end, and told as such
+                words = str(error).encode("utf-8", "backslashreplace")
+                self._spelled_is_answered("refusal", words)
             raise
 
     def send(self, data: Any) -> None:
@@ -300,7 +302,7 @@ class IMAP4Lines(Upgrading):
         bye = self.untagged_responses.get("BYE")
         if bye and isinstance(error, imaplib.IMAP4.error):
             return IMAP4Unavailable(
-                f'the server declines: "{printable(_words(bye[-1]))}".',
+                f'the server declines: "{printable(self._without_secrets(_words(bye[-1])))}".',
                 hint="Try again later, or ask its administrator.",
                 **self._details(),
             )
