@@ -264,7 +264,8 @@ class Limits(Value, kw_only=True):
     together; `read`, for a line of a reply, for 1 KiB of a message, or for 16 KiB that are sent.
     The standard `timeout=` sets both.
     Octets: `line`, `literal` (IMAP, RFC 9051, 4.3). Numbers: `lines`, or untagged responses, of
-    one command; before a sign-in never more than 1,000. There is no bound on a whole connection.
+    one command; in the greeting, and in what the classes ask before a sign-in by themselves, never
+    more than 1,000. There is no bound on a whole connection.
     """
 
     connect: float | None = 30.0
