@@ -5,10 +5,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import ClassVar
 
 from .values import Value
+
+_SHOWN = 10  # of a list, in a sentence; the reason's own field has all of it
+# Without commas or quotes; with blanks only in the words that `tls.facts` puts behind an address.
+_PLAIN = re.compile(r"[^\s,'\"]+( \(as a name, not as an address\))?")
 
 
 class Reason(Value):
@@ -106,7 +111,7 @@ class NameMismatch(Reason):
     names: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"is for {_list(self.names)}, you asked for {self.asked!r}"
+        return f"is for {say_names(self.names)}, you asked for {self.asked!r}"
 
 
 class CommonNameOnly(Reason):
@@ -170,7 +175,7 @@ class WrongPurpose(Reason):
     purposes: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"is not for servers: its extended key usage is {_list(self.purposes)}"
+        return f"is not for servers: its extended key usage is {say_names(self.purposes)}"
 
 
 class WrongKeyUsage(Reason):
@@ -180,7 +185,7 @@ class WrongKeyUsage(Reason):
     usages: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"has a key that is not for TLS: its key usage is {_list(self.usages)}"
+        return f"has a key that is not for TLS: its key usage is {say_names(self.usages)}"
 
 
 class NotStrict(Reason):
@@ -203,8 +208,8 @@ class NotPinned(Reason):
 
     def __str__(self) -> str:
         return (
-            f"is not the pinned one: expected {' or '.join(self.expected)}, "
-            f"found {', '.join(self.found) or 'no chain at all'}"
+            f"is not the pinned one: expected {say_some(self.expected, ' or ')}, "
+            f"found {say_some(self.found) or 'no chain at all'}"
         )
 
 
@@ -252,7 +257,7 @@ class KeyChanged(Reason):
     def __str__(self) -> str:
         return (
             f"has another key than {self.server} is known by: expected "
-            f"{' or '.join(map(str, self.known))}, found {self.pin} (SHA-256 {self.fingerprint}, "
+            f"{say_some(self.known, ' or ')}, found {self.pin} (SHA-256 {self.fingerprint}, "
             f"valid from {self.not_before:%Y-%m-%d} to {self.not_after:%Y-%m-%d}); "
             f"known are those in {self.file}"
         )
@@ -305,7 +310,7 @@ class CRLMissing(Reason):
     def __str__(self) -> str:
         return (
             f"was issued by {self.issuer!r}, of which the policy has no revocation list (it has: "
-            f"{', '.join(self.held) or 'none'})"
+            f"{say_some(self.held) or 'none'})"
         )
 
 
@@ -340,5 +345,12 @@ def _days(count: int) -> str:
     return f"{count} day{'s' * (count != 1)}"
 
 
-def _list(names: tuple[str, ...]) -> str:
-    return ", ".join(names) if names else "empty"
+def say_names(names: tuple[str, ...]) -> str:
+    """Names out of a certificate in one sentence; one that could be taken for two is quoted."""
+    return say_some(tuple(one if _PLAIN.fullmatch(one) else repr(one) for one in names)) or "empty"
+
+
+def say_some(items: tuple[object, ...], between: str = ", ") -> str:
+    """Not all of them: a certificate may have thousands, and an error is one paragraph."""
+    more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
+    return between.join(map(str, items[:_SHOWN])) + more

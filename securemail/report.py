@@ -8,7 +8,7 @@ from typing import Any
 from .certificate import Certificate
 from .errors import PolicyError
 from .pins import fingerprint
-from .values import Value
+from .values import Value, shortly
 
 
 class Vouched(Value):
@@ -17,6 +17,8 @@ class Vouched(Value):
     `by`: who vouches, in words. `not_checked`: what the store did not look at. `waivers`: the
     exceptions that were used. `warnings`: raised after the verdict. `acknowledged`: the caller's
     reason for accepting a self-signed certificate, which silences `SelfSignedWarning`.
+    `identified_by`: for a store that turned verification inside the handshake off, what it compared
+    instead: "name", "key" or "certificate".
     """
 
     by: str
@@ -24,10 +26,15 @@ class Vouched(Value):
     waivers: tuple[str, ...] = ()
     warnings: tuple[Warning, ...] = ()
     acknowledged: str | None = None
+    identified_by: str | None = None
 
 
 class TLSReport(Value, kw_only=True):
     """The TLS of one connection. `chain` is what vouched for the server, DER, leaf first.
+
+    `identified_by`: by what this was found to be the server that was meant. "name": the certificate
+    was compared with the name `host`. "key" or "certificate": that was compared, and the name was
+    not. "trust store": a store of the caller's own turned verification off and did not say.
 
     `client_certificate`: the SHA-256 of the one that the policy offers. Whether the server asked
     for it cannot be seen. `revocation`: what was found about that, None where nobody looked.
@@ -39,6 +46,7 @@ class TLSReport(Value, kw_only=True):
     group: str | None = None
     chain: tuple[bytes, ...] = ()
     trusted_by: str
+    identified_by: str
     pinned: str | None = None
     waivers: tuple[str, ...] = ()
     not_checked: tuple[str, ...] = ()
@@ -64,7 +72,7 @@ class TLSReport(Value, kw_only=True):
         group = f", key exchange {self.group}" if self.group else ""
         rows = [
             ("TLS", f"{self.version}, {self.cipher}{group}"),
-            ("verified as", self.host or "no name"),
+            self._identity(),
             ("certificate", f"SHA-256 {self.fingerprint}"),
             ("chain", _say_chain(self.chain)),
             ("trusted by", self.trusted_by),
@@ -79,6 +87,21 @@ class TLSReport(Value, kw_only=True):
         rows += [("warning", str(warning)) for warning in self.warnings]
         rows.append(("not checked", ", ".join(self.not_checked) or "nothing left out"))
         return rows
+
+    def _identity(self) -> tuple[str, str]:
+        """Nothing is "verified as" a name that was not compared."""
+        if self.identified_by == "name":
+            return "verified as", self.host or "no name"
+        return "verified", f"by its {self.identified_by}, not by the name {self.host or 'given'}"
+
+    def __repr__(self) -> str:
+        """Without the certificates' octets: `chain` has them."""
+        chain = shortly(self.chain)
+        fields = (
+            f"{name}={chain if name == 'chain' else repr(getattr(self, name))}"
+            for name in self._fields
+        )
+        return f"TLSReport({', '.join(fields)})"
 
 
 def _facts(der: bytes) -> dict[str, str]:
@@ -151,6 +174,8 @@ class ConnectionReport(Value, kw_only=True):
         """One line for a log. No secret can be in it: the report has none."""
         tls = f"{self.tls.version} {self.tls.cipher}" if self.tls else "no TLS"
         by = f", trusted by {self.tls.trusted_by}" if self.tls else ""
+        if self.tls and self.tls.identified_by != "name":
+            by += f", by its {self.tls.identified_by} and not by the name"
         auth = f", signed in by {self.auth.mechanism}" if self.auth else ""
         return f"{self.protocol} {self._where}: {tls}{by}{auth}"
 

@@ -7,6 +7,7 @@ type checkers read this base exactly as they read a frozen dataclass (PEP 681).
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import Any, ClassVar, NoReturn, dataclass_transform
 
 
@@ -83,6 +84,11 @@ class Value:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _remake, (type(self), {name: self.__dict__[name] for name in self._fields})
+
+
+def shortly(certificates: Iterable[bytes] | None) -> str:
+    """How a `repr` shows certificates, which have kilobytes each."""
+    return "None" if certificates is None else f"<{len(tuple(certificates))} certificates>"
 
 
 def _remake(cls: type[Value], fields: dict[str, Any]) -> Value:

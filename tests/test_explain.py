@@ -184,3 +184,53 @@ def test_what_is_presented_may_be_kin_of_what_is_pinned(number: int, pki: PKI) -
     rest = said.removeprefix(SAID[NOT_PINNED])
     assert words in rest
     assert bool(rest) is bool(words)
+
+
+def test_a_name_with_an_underscore_fits_no_wildcard() -> None:
+    said = advice(reasons.NameMismatch("mail_1.corp.example", ("*.Corp.example",)))
+    assert said == (
+        "*.corp.example does not stand for a name with an underscore: connect by a name of the "
+        "server without one, or pass it as server_hostname=."
+    )
+    other = advice(reasons.NameMismatch("mail_1.corp.example", ("mail.corp.example",)))
+    assert "underscore" not in other
+
+
+def test_a_name_with_a_comma_is_one_name_and_no_advice() -> None:
+    odd = "mail.example.org, mx.example.net"
+    found = reasons.NameMismatch("other.example", (odd, "c.example"))
+    assert str(found) == f"is for '{odd}', c.example, you asked for 'other.example'"
+    assert odd not in advice(found)
+    assert "Only if you know 'c.example'" in advice(found)
+    forged = "a.example, 192.0.2.1 (as a name, not as an address)"
+    assert repr(forged) in str(reasons.NameMismatch("other.example", (forged,)))
+    noted = "192.0.2.1 (as a name, not as an address)"
+    assert str(reasons.NameMismatch("x.example", (noted,))).startswith(f"is for {noted}, ")
+
+
+LONG = tuple(f"*.{number}.example.org" for number in range(3000))
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        reasons.NameMismatch("other.example", LONG),
+        reasons.WrongPurpose(LONG),
+        reasons.WrongKeyUsage(LONG),
+        reasons.NotPinned(LONG, LONG),
+        reasons.CRLMissing("CN=a", LONG),
+    ],
+    ids=lambda found: type(found).__name__,
+)
+def test_thousands_of_anything_are_a_sentence_all_the_same(found: reasons.Reason) -> None:
+    said = say((found,)) + advice(found)
+    assert "and 2990 more" in said
+    assert len(said) < 1500
+    assert LONG[9] in said
+    assert LONG[10] not in said
+
+
+def test_so_are_thousands_of_reasons() -> None:
+    found = tuple(expired(number) for number in range(3000))
+    assert say(found).endswith(" and 2990 more.")
+    assert len(say(found)) < 1500

@@ -307,3 +307,10 @@ def test_a_list_that_is_missing_or_old(pki: PKI) -> None:
     assert (missing.issuer, missing.held) == (leaf.issuer, (theirs.issuer,))
     for code in (10, 13):
         assert not {CRLStale, CRLMissing} & set(kinds(facts(pki, "good", code=code, crls=(mine,))))
+
+
+def test_no_wildcard_stands_for_an_underscore(pki: PKI) -> None:
+    """As OpenSSL has it; by name such a host is fine."""
+    (found,) = of_kind(pki, "wildcard", host="mail_1.example.org", code=62)
+    assert isinstance(found, NameMismatch)
+    assert found.code == "name-mismatch"

@@ -7,9 +7,8 @@ from typing import Any
 
 from ..certificate import Certificate
 from ..pins import Pin
+from ..reasons import say_names
 from ..values import Value
-
-_MOST_NAMES = 20
 
 
 class Facts(Value, kw_only=True):
@@ -49,9 +48,7 @@ class Facts(Value, kw_only=True):
         ]
 
     def _names(self) -> str:
-        more = len(self.names) - _MOST_NAMES
-        shown = ", ".join(self.names[:_MOST_NAMES]) or "none"
-        return f"{shown} and {more} more" if more > 0 else shown
+        return say_names(self.names) if self.names else "none"
 
     def _dates(self) -> str:
         now = datetime.now(UTC)

@@ -6,6 +6,7 @@ connection: a hint must not be "paste this to make it go away".
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
 from typing import Any
@@ -36,11 +37,14 @@ from ..reasons import (
     WeakSignature,
     WrongKeyUsage,
     WrongPurpose,
+    say_names,
+    say_some,
 )
 from ..trust.base import Peer
 from ..trust.exact import ExactCertificate
 from ..well_known import provider_of
 
+_HOST_NAME = re.compile(r"[\w-]+(\.[\w-]+)*|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*[0-9a-fA-F:]", re.ASCII)
 _YEARS = 2 * 365  # days; beyond, a wrong clock is likelier than a forgotten certificate
 _ELSEWHERE = "From another network it may be another certificate."
 _DEVICE = (
@@ -52,8 +56,8 @@ _COMPARE = "compare its fingerprint with the server's own by another way than th
 
 def say(reasons: tuple[Reason, ...]) -> str:
     """The facts as one sentence."""
-    clauses = [f"it {reason}" for reason in reasons[1:]]
-    return "the server's certificate " + "; ".join([str(reasons[0]), *clauses]) + "."
+    clauses = (str(reasons[0]), *(f"it {reason}" for reason in reasons[1:]))
+    return f"the server's certificate {say_some(clauses, '; ')}."
 
 
 def advise(reasons: tuple[Reason, ...], peer: Peer, store: object, pins: tuple[Pin, ...]) -> str:
@@ -157,13 +161,20 @@ def _key_changed(reason: Any, peer: Peer) -> str:
 
 
 def _name(reason: Any, peer: Peer) -> str:
+    label, _, parent = reason.asked.partition(".")
+    if "_" in label and f"*.{parent}".lower() in map(str.lower, reason.names):
+        return (
+            f"*.{parent} does not stand for a name with an underscore: connect by a name of the "
+            "server without one, or pass it as server_hostname=."
+        )
     name = next((one for one in reason.names if _can_be_asked_for(one)), None)
     if name is None:
         # RFC 9525, 6.3: one whole left-most label, and OpenSSL wants two more after it.
         usable = [one for one in reason.names if one.startswith("*.") and one.count(".") > 1]
         if not usable:
             return f"The server needs a certificate for {reason.asked!r}: no name fits this one."
-        return f"If that is your server, connect by a name that fits {', '.join(usable)}."
+        fits = say_names(tuple(usable))
+        return f"If that is your server, connect by a name that fits {fits}."
     # Whoever answered chose the name: a hint to copy it must not be all.
     return (
         f"Only if you know {name!r} for a name of your server: connect to it, or keep the address "
@@ -172,8 +183,8 @@ def _name(reason: Any, peer: Peer) -> str:
 
 
 def _can_be_asked_for(name: str) -> bool:
-    """Neither a pattern, nor one with a final dot or an address in the place of a name."""
-    return "*" not in name and " " not in name and not name.endswith(".")
+    """A host name or an address: no pattern, no final dot, nothing that reads as two names."""
+    return _HOST_NAME.fullmatch(name) is not None
 
 
 def _common_name(reason: Any, peer: Peer) -> str:

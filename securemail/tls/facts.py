@@ -6,6 +6,7 @@ The judgement is OpenSSL's: these facts explain a refusal, and never make an acc
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import pairwise
@@ -183,10 +184,12 @@ def _is_among(addresses: tuple[str, ...], host: str) -> bool:
 
 
 def _is_named(names: list[str], host: str) -> bool:
-    """RFC 9525, 6.3: whole labels; a wildcard stands for one whole left-most label. A final dot in
-    a certificate fits nobody: OpenSSL takes the names as they are."""
-    _, _, parent = host.lower().partition(".")
-    wanted = {host.lower(), *([f"*.{parent}"] if "." in parent else [])}
+    """RFC 9525, 6.3: whole labels; a wildcard stands for one whole left-most label, which OpenSSL
+    takes of letters, digits and hyphens alone. A final dot in a certificate fits nobody: OpenSSL
+    takes the names as they are."""
+    label, _, parent = host.lower().partition(".")
+    stands = "." in parent and re.fullmatch(r"[a-z0-9-]+", label)
+    wanted = {host.lower(), *([f"*.{parent}"] if stands else [])}
     return any(name.lower() in wanted for name in names)
 
 

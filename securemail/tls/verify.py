@@ -54,6 +54,7 @@ def judge(peer: Peer, found: Negotiated, rules: Rules) -> TLSReport:
     """The report, or `TLSError`, `CertificateRejected`, `PinMismatch` (with reasons, no text)."""
     _require_fresh(peer, found, rules)
     vouched = rules.trust.verify(peer) or _default(rules)
+    identity = _identified_by(vouched, rules)
     chain = peer.verified or peer.presented[:1]
     pinned = _require_pin(chain, rules.pins)
     if rules.in_handshake and not rules.strong:
@@ -65,6 +66,7 @@ def judge(peer: Peer, found: Negotiated, rules: Rules) -> TLSReport:
         group=found.group,
         chain=chain,
         trusted_by=vouched.by,
+        identified_by=identity,
         pinned=pinned,
         waivers=vouched.waivers,
         client_certificate=rules.client_certificate,
@@ -72,6 +74,12 @@ def judge(peer: Peer, found: Negotiated, rules: Rules) -> TLSReport:
         not_checked=(*vouched.not_checked, *_left_out(rules.crls)),
         warnings=(*vouched.warnings, *rules.warnings, *_self_signed(peer, vouched, rules)),
     )
+
+
+def _identified_by(vouched: Vouched, rules: Rules) -> str:
+    """What was compared. OpenSSL compares the name where it is told to, and nothing else does."""
+    by_openssl = rules.in_handshake and rules.names
+    return vouched.identified_by or ("name" if by_openssl else "trust store")
 
 
 def _lists(chain: tuple[bytes, ...], crls: tuple[CRL, ...]) -> str | None:
@@ -201,6 +209,7 @@ def _callers_report(sock: ssl.SSLSocket) -> TLSReport:
         group=found.group,
         chain=peer.verified or (),
         trusted_by="the caller's context, not gated",
+        identified_by="name",  # `channel_of` refuses a context that does not compare it
         not_checked=_NOT_CHECKED,
         gated=False,
     )

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 from ..errors import PolicyError
 from ..reasons import Reason
 from ..report import Vouched
-from ..values import Value
+from ..values import Value, shortly
 
 
 class Peer(Value, kw_only=True):
@@ -27,6 +27,12 @@ class Peer(Value, kw_only=True):
     presented: tuple[bytes, ...] = ()
     verified: tuple[bytes, ...] | None = None
 
+    def __repr__(self) -> str:
+        return (
+            f"Peer(host={self.host!r}, port={self.port!r}, protocol={self.protocol!r}, "
+            f"presented={shortly(self.presented)}, verified={shortly(self.verified)})"
+        )
+
 
 @runtime_checkable
 class TrustStore(Protocol):
@@ -38,7 +44,8 @@ class TrustStore(Protocol):
 
     def verify(self, peer: Peer) -> Vouched | None:
         """Accept (None, or a `Vouched` that says more) or raise `CertificateRejected`. A store
-        that turned verification inside the handshake off must return a `Vouched`."""
+        that turned verification inside the handshake off must return a `Vouched`, whose
+        `identified_by` says what it compared: the report believes no name that nobody compared."""
 
 
 class Store(Value):

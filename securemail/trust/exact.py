@@ -158,6 +158,7 @@ class ExactCertificate(Store):
         used = self._verify_facts(der, peer, now)
         return Vouched(
             self.describe(),
+            identified_by="certificate" if self._wanted().is_certificate else "key",
             not_checked=(
                 "the name (the key is the identity)",
                 *(() if self.certificate is not None else ("the issuer",)),

@@ -188,6 +188,7 @@ class FirstUseTrust(Store):
             not_checked=("the name (the key is the identity)", "the issuer"),
             warnings=(_self_signed_warning(peer, leaf, since),) if warn else (),
             acknowledged=self.acknowledge,
+            identified_by="key",
         )
 
 

@@ -68,6 +68,7 @@ class NativeTrust(Store):
             raise CertificateRejected("", reasons=reasons, chain=peer.presented)
         return Vouched(
             by,
+            identified_by="name",
             not_checked=("strict X.509 (the system has rules of its own)",),
             warnings=(self_signed_warning(peer, "revocation"),) if leaf.is_self_signed else (),
         )

@@ -15,7 +15,13 @@ from securemail.channel import _MAKER, Channel, Plaintext, Verified
 from securemail.errors import ConnectReset, TimeLimitExceeded
 from securemail.report import TLSReport
 
-_REPORT = TLSReport(host="mail.example.org", version="TLSv1.3", cipher="x", trusted_by="the fuzzer")
+_REPORT = TLSReport(
+    host="mail.example.org",
+    version="TLSv1.3",
+    cipher="x",
+    trusted_by="the fuzzer",
+    identified_by="name",
+)
 
 
 @contextlib.contextmanager
