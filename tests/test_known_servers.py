@@ -374,6 +374,40 @@ def test_another_key_was_learned_meanwhile(path: Path, store: FirstUseTrust) -> 
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"fingerprint": ""},
+        {"fingerprint": "AB:CD"},
+        {"fingerprint": PRINT + "\nimap://other.example:993"},
+        {"fingerprint": "-"},
+        {"fingerprint": None},
+        {"pin": "certificate-sha256/" + PRINT},
+        {"pin": "sha256/AAAA"},
+        {"pin": "nothing"},
+    ],
+    ids=str,
+)
+def test_an_odd_error_is_not_learned_and_spoils_nothing(
+    odd: dict[str, Any], path: Path, store: FirstUseTrust
+) -> None:
+    store.expect(("pop3", "other.example", 995), pin_of(2))
+    before = path.read_bytes()
+    error = UnknownServer("", **{"endpoint": IMAP, "pin": pin_of(1), "fingerprint": PRINT, **odd})
+    refused(lambda: store.learn(error), "pin-malformed")
+    assert path.read_bytes() == before
+    assert len(store.known()) == 1
+
+
+def test_a_fingerprint_in_another_spelling_is_the_same(store: FirstUseTrust) -> None:
+    spelled = PRINT.replace(":", "").lower()
+    learned = store.learn(
+        UnknownServer("", endpoint=IMAP, pin=f" {pin_of(1)}", fingerprint=spelled)
+    )
+    assert store.known() == (learned,)
+    assert (learned.pin, learned.fingerprint) == (pin_of(1), PRINT)
+
+
 BAD_ENDPOINTS: list[Any] = [
     None,
     "imap://mail.example.org:993",

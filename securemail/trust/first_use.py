@@ -76,19 +76,14 @@ class FirstUseTrust(Store):
                 hint="A server whose key has changed is not learned anew: its administrator must "
                 "confirm the new key by another way; then remove() the old one first.",
             )
-        return self._add(given.endpoint, Pin(given.pin), given.fingerprint, beside=False)
+        # Whatever made the error: a line that is not one would spoil the file for every server.
+        seen = Pin.certificate(given.fingerprint).text.partition("/")[2]
+        return self._add(given.endpoint, _key_pin(given.pin), seen, beside=False)
 
     def expect(self, endpoint: Endpoint, pin: Pin | str) -> KnownServer:
         """Enter a key by hand: the first one, from the server's administrator; or, beside those
         that are known, the one that will come next."""
-        key = pin if isinstance(pin, Pin) else Pin(pin)
-        if key.is_certificate:
-            raise PolicyError(
-                f"{key} is the pin of a certificate; servers are known by their keys.",
-                code="pin-malformed",
-                hint="Ask for the key's pin, sha256/...: Pin.from_pem(path) makes it.",
-            )
-        return self._add(parse_endpoint(endpoint), key, None, beside=True)
+        return self._add(parse_endpoint(endpoint), _key_pin(pin), None, beside=True)
 
     def remove(self, endpoint: Endpoint, pin: Pin | str | None = None) -> tuple[KnownServer, ...]:
         """Forget a server, or with `pin` that key alone; what was forgotten."""
@@ -190,6 +185,17 @@ class FirstUseTrust(Store):
             acknowledged=self.acknowledge,
             identified_by="key",
         )
+
+
+def _key_pin(given: Pin | str) -> Pin:
+    key = given if isinstance(given, Pin) else Pin(given)
+    if key.is_certificate:
+        raise PolicyError(
+            f"{key} is the pin of a certificate; servers are known by their keys.",
+            code="pin-malformed",
+            hint="Ask for the key's pin, sha256/...: Pin.from_pem(path) makes it.",
+        )
+    return key
 
 
 def _unknown(endpoint: Endpoint, path: str, leaf: Certificate, pin: str) -> UnknownServer:
