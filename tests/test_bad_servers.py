@@ -203,6 +203,33 @@ def test_a_policy_of_tls_13_only(mail: Mail, pki: PKI, recording_server: Factory
     )
 
 
+@every_class
+@pytest.mark.parametrize(
+    ("alert", "code"),
+    [
+        (ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME, "unrecognized-name"),
+        (ssl.ALERT_DESCRIPTION_INTERNAL_ERROR, "tls"),
+        (ssl.ALERT_DESCRIPTION_ACCESS_DENIED, "tls"),
+    ],
+)
+def test_a_server_that_has_nothing_under_the_name(
+    alert: int,
+    code: str,
+    mail: Mail,
+    pki: PKI,
+    policy: TLSPolicy,
+    recording_server: Factory,
+) -> None:
+    context = pki["good"].server_context(own=True)
+    context.sni_callback = lambda sock, name, context: alert
+    server = recording_server(scripts.POLITE[mail.protocol], context=context)
+    failure = attempt_and_fail(server, mail, policy=policy)
+    assert_nothing_said(failure.records)
+    assert failure.error.code == code
+    assert "[SSL" not in failure.text
+    assert "server_hostname=" in failure.error.hint
+
+
 OAKLEY_2 = Path(__file__).parent / "vectors" / "dh1024.pem"  # RFC 2409, 6.2
 
 

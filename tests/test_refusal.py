@@ -155,6 +155,33 @@ def test_a_handshake_that_failed_says_what_that_means() -> None:
     assert "A_REASON_OF_TOMORROW" in found.message
 
 
+def test_a_name_that_the_server_does_not_know_is_its_own_code() -> None:
+    found = refused(tls("TLSV1_UNRECOGNIZED_NAME"))
+    assert found.code == "unrecognized-name"
+    assert "does not know the name" in found.message
+    assert "server_hostname=" in found.hint
+
+
+@pytest.mark.parametrize("word", ["INTERNAL_ERROR", "ACCESS_DENIED"])
+def test_an_alert_that_says_little_has_words_of_ours(word: str) -> None:
+    found = refused(tls(f"TLSV1_ALERT_{word}"))
+    assert found.code == "tls"
+    assert word.replace("_", " ").lower() in found.message
+    assert "[SSL" not in found.message
+    assert "server_hostname=" in found.hint
+
+
+@pytest.mark.parametrize("reason", ["SSLV3_ALERT_HANDSHAKE_FAILURE", "NO_SHARED_CIPHER"])
+def test_legacy_ciphers_are_not_advised_to_who_has_them(reason: str) -> None:
+    rules = Rules(trust=SystemTrust(), pins=(), in_handshake=True, names=True, strong=False)
+    found = refused(tls(reason), rules=rules)
+    assert found.code == "no-common-cipher"
+    assert "No setting here helps" in found.hint
+    assert "TLSPolicy(" not in found.hint
+    assert "or no curve" in found.message
+    assert 'legacy_ciphers="why"' in refused(tls(reason)).hint, "the control"
+
+
 @pytest.mark.parametrize("kind", [ssl.SSLEOFError, ssl.SSLZeroReturnError])
 def test_an_end_is_an_end_whatever_its_reason(kind: type[ssl.SSLError]) -> None:
     assert refused(tls("A_REASON_OF_TOMORROW", kind)).message == CLOSED.message

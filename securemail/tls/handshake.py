@@ -31,6 +31,33 @@ _NO_CIPHER = Known(
     "The server should offer ECDHE with AES-GCM or ChaCha20. If it cannot be upgraded: "
     'TLSPolicy(legacy_ciphers="why").',
 )
+# As above, where the policy has `legacy_ciphers` already. Servers send the same alert for a missing
+# curve or kind of signature, which no suite makes good.
+NO_CIPHER_AT_ALL = Known(
+    "no-common-cipher",
+    "the server and this policy have no cipher suite in common, or no curve, or no kind of "
+    "signature, though the policy has legacy_ciphers.",
+    "No setting here helps. Its administrator must upgrade it: ECDHE (P-256 or X25519) with "
+    "AES-GCM or ChaCha20, and signatures with SHA-256.",
+)
+_NAME = Known(
+    "unrecognized-name",
+    "the server does not know the name that it was asked for.",
+    "Connect by a name that it knows, or keep the address and pass that name as server_hostname=. "
+    "If the name is right, its administrator must add it to the server.",
+)
+_INTERNAL = Known(
+    "tls",
+    "the server ended the TLS handshake because of an internal error of its own.",
+    "Perhaps it has no certificate for the name that it was asked for: try another name of it, by "
+    "server_hostname=. Its log says more.",
+)
+_DENIED = Known(
+    "tls",
+    "the server ended the TLS handshake: access denied.",
+    "Perhaps it wants a client certificate, another name (server_hostname=), or no connections "
+    "from this address. Its log says more.",
+)
 _WEAK_DH = Known(
     "weak-dh",
     "the server uses Diffie-Hellman parameters that are too small.",
@@ -95,6 +122,9 @@ HANDSHAKE = {
     "TLSV1_ALERT_INSUFFICIENT_SECURITY": _NO_CIPHER,
     "NO_SHARED_CIPHER": _NO_CIPHER,
     "WRONG_CIPHER_RETURNED": _NO_CIPHER,
+    "TLSV1_UNRECOGNIZED_NAME": _NAME,
+    "TLSV1_ALERT_INTERNAL_ERROR": _INTERNAL,
+    "TLSV1_ALERT_ACCESS_DENIED": _DENIED,
     "DH_KEY_TOO_SMALL": _WEAK_DH,
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": _CLIENT_CERTIFICATE,
     **dict.fromkeys(_REFUSALS, _REFUSED),

@@ -12,7 +12,7 @@ from ..reasons import NotPinned
 from ..trust.base import Peer, Store
 from .explain import advise, say
 from .facts import find_facts
-from .handshake import CLOSED, TOO_OLD_FOR_13, Known, known
+from .handshake import CLOSED, NO_CIPHER_AT_ALL, TOO_OLD_FOR_13, Known, known
 from .verify import Rules, peer_of
 
 
@@ -87,6 +87,8 @@ def _of_tls(sock: Any, peer: Peer, error: ssl.SSLError, rules: Rules) -> TLSErro
     least = sock.context.minimum_version
     if meaning and meaning.code == TOO_OLD_FOR_13.code and least == ssl.TLSVersion.TLSv1_3:
         meaning = TOO_OLD_FOR_13
+    if meaning and meaning.code == NO_CIPHER_AT_ALL.code and not rules.strong:
+        meaning = NO_CIPHER_AT_ALL
     return _say(error, meaning, _where(peer))
 
 
