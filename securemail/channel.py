@@ -13,6 +13,7 @@ from typing import Any, Final
 from .errors import CredentialsRefused
 from .report import TLSReport
 
+TLS_HAS_ENDED: Final = "TLS has ended on this connection, and what follows would be in clear"
 _MAKER: Final = object()  # known to this module and to tls.verify
 
 
@@ -21,6 +22,12 @@ class Plaintext:
 
     def __init__(self, why: str = "the connection is not encrypted") -> None:
         self.why = why
+
+
+def has_ended(sock: object) -> bool:
+    """Whether TLS was on `sock` and is no more: after `unwrap` or `shutdown`, by whomever, a
+    standard `SSLSocket` goes on in clear."""
+    return getattr(sock, "_sslobj", sock) is None and sock is not None
 
 
 class Verified:
@@ -48,9 +55,14 @@ Channel = Plaintext | Verified
 def require_verified(channel: Channel, sock: object, **where: Any) -> None:
     """Raise `CredentialsRefused` unless `channel` was verified on `sock`, the socket in use now.
     `where`: host, port and protocol, for the error."""
-    if isinstance(channel, Verified) and sock is not None and channel.sock is sock:
+    if isinstance(channel, Plaintext):
+        why = channel.why
+    elif sock is None or channel.sock is not sock or channel.__class__ is not Verified:
+        why = "the connection is another one now"
+    elif has_ended(sock):
+        why = TLS_HAS_ENDED
+    else:
         return
-    why = channel.why if isinstance(channel, Plaintext) else "the connection is another one now"
     raise CredentialsRefused(
         f"nothing secret is sent here: {why}.",
         code="channel-not-verified",

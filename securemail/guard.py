@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar, Literal
 
-from .channel import Verified, require_verified
+from .channel import Verified, has_ended, require_verified
 from .errors import PlaintextWarning, PolicyError, printable, warn
 from .report import AuthReport
 from .secret import Secret
@@ -74,7 +74,8 @@ class Guarded(SigningIn):
     def _require_content(self, command: str) -> None:
         """Mail in clear only to this computer, or with a reason, and with a warning."""
         channel = self._current_channel()
-        if isinstance(channel, Verified):
+        # Where TLS was and has ended, no reason to do without was meant.
+        if isinstance(channel, Verified) or has_ended(self.sock):
             return require_verified(channel, self.sock, **self._details())
         signed_in = self._auth_report.in_clear if self._auth_report else None
         reason = (

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from .channel import Channel, Excepted, Plaintext, Verified, require_verified
+from .channel import Channel, Excepted, Plaintext, Verified, has_ended, require_verified
 from .connector import Connector
 from .errors import CredentialsRefused, PlaintextWarning, warn
 from .policy import AuthPolicy, TLSPolicy
@@ -54,6 +54,7 @@ class Travel(Trouble):
         """What the socket in use now is, whoever put it there (a subclass that goes by a proxy)."""
         held = self._channel
         is_known = isinstance(held, Verified) and held.sock is self.sock
+        is_known = is_known and not has_ended(self.sock)
         if self._endpoint is not None and self.sock is not None and not is_known:
             self._channel = channel_of(self.sock, self._endpoint.name)
         return self._channel

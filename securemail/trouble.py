@@ -17,6 +17,7 @@ from .errors import (
     ProtocolViolation,
     SecureMailError,
     TimeLimitExceeded,
+    TLSError,
     printable,
     say_seconds,
 )
@@ -93,9 +94,11 @@ class Trouble:
 
     def _lost(self, when: str, error: Exception) -> SecureMailError:
         """The error for a connection that ended, or went silent, `when`."""
+        details = self._details()
+        if isinstance(error, TLSError) and error.host is None:  # the gate does not know the place
+            return TLSError(error.message, code=error.code, hint=error.hint, **details)
         if isinstance(error, SecureMailError):
             return error
-        details = self._details()
         cause = error.__context__ if isinstance(error.__context__, OSError) else error
         if isinstance(cause, TimeoutError):
             return TimeLimitExceeded(

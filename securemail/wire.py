@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .channel import Channel, Excepted, require_admitted
 from .errors import LimitExceeded, PolicyError, TimeLimitExceeded, say_seconds
 from .sasl.credentials import Secret
+from .tls.gate import tls_below
 
 if TYPE_CHECKING:
     from .policy import Limits
@@ -115,8 +116,10 @@ class Incoming(io.RawIOBase):
     def _take(self, buffer: Any) -> int:
         """`recv_into`, which an `SSLSocket` only passes on to its `read`."""
         sock = self._sock
-        count: int = sock.read(len(buffer), buffer) if self._is_tls else sock.recv_into(buffer)
-        return count
+        if not self._is_tls:
+            return int(sock.recv_into(buffer))
+        tls_below(sock)  # a standard socket would raise a ValueError, which is no end of anything
+        return int(sock.read(len(buffer), buffer))
 
     def _by_callers_timeout(self, buffer: Any) -> int | None:
         """Somebody waits in his own way, as IDLE does: his time-out is no dead connection."""
@@ -330,8 +333,19 @@ def send_in_pieces(sock: Any, data: bytes) -> None:
     it is for each piece, so that a long message may take its time on a slow line."""
     rest = memoryview(data)
     while rest:
-        sock.sendall(rest[:_PIECE])
+        _send_piece(sock, rest[:_PIECE])
         rest = rest[_PIECE:]
+
+
+def _send_piece(sock: Any, data: Any) -> None:
+    """Where TLS is, all goes through it or nothing. A standard `SSLSocket`, of a context of the
+    caller's own, goes on in clear once TLS has ended; so it is not asked, but the TLS below it."""
+    is_standard = isinstance(sock, ssl.SSLSocket) and type(sock).send is ssl.SSLSocket.send
+    if not is_standard:
+        sock.sendall(data)  # in clear, gated, or of somebody's own making
+        return
+    while data:
+        data = data[tls_below(sock).write(data) :]
 
 
 def send_secret(channel: Channel | Excepted, sock: socket.socket | None, line: Secret) -> None:
@@ -344,7 +358,7 @@ def send_secret(channel: Channel | Excepted, sock: socket.socket | None, line: S
     assert sock is not None
     require_line(line.reveal())
     try:
-        sock.sendall(line.reveal() + CRLF)
+        send_in_pieces(sock, line.reveal() + CRLF)
         return
     except Exception as error:  # noqa: BLE001 - raised again below
         # Frames below hold the octets: a traceback that shows locals would show them.

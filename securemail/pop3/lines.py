@@ -12,7 +12,7 @@ from ..errors import LimitExceeded, printable
 from ..guard import Commands, first_word
 from ..sasl.credentials import Secret, encoded
 from ..upgrading import Upgrading
-from ..wire import require_line
+from ..wire import CRLF, require_line
 from .errors import (
     POP3AuthenticationFailed,
     POP3ConnectionLost,
@@ -66,12 +66,10 @@ class POP3Lines(Upgrading):
             return self._write_secret(line, self._begin_spelled(command))
         require_line(line.reveal())
         self._expect()
-        if self._transcript is not None:
-            self._transcript.sent(line.reveal(), private=self._is_private())
-        try:
-            return STANDARD._putline(self, line.reveal())  # type: ignore[no-any-return]
-        except OSError as error:
-            self._raise_lost(error)
+        if self._debugging > 1:
+            print("*put*", repr(line.reveal()))  # noqa: T201 - as the standard module does
+        sys.audit("poplib.putline", self, line.reveal())
+        return self._send_all(line.reveal() + CRLF)
 
     def _write_secret(self, line: Secret, shown: str) -> None:
         if self._debugging:

@@ -67,7 +67,7 @@ class Gate:
             raise
         except BaseException as error:  # noqa: BLE001 - always raised again, in other words
             refusal = context.refusal(self, error)  # before closing: it reads the peer's chain
-            self._refused = refusal if isinstance(refusal, TLSError) else _not_open()
+            self._refused = refusal if isinstance(refusal, TLSError) else not_open()
             self._release()
             # Another TLSError was raised for `refusal` to tell, and has no text of its own.
             raise refusal from (None if isinstance(error, TLSError) else error)
@@ -79,7 +79,7 @@ class Gate:
         if self._refused is not None:
             raise self._refused
         if self._report is None or self._sslobj is None:
-            raise _not_open()
+            raise not_open()
         self.tell()
 
     def tell(self) -> None:
@@ -95,13 +95,23 @@ def _alike(one: tuple[int, str], other: tuple[int, str]) -> bool:
     return (one[0], one[1].split()[:1]) == (other[0], other[1].split()[:1])
 
 
-def _not_open() -> TLSError:
+def not_open() -> TLSError:
+    """For octets that would go, or be taken, past TLS."""
     return TLSError(
         "there is no verified TLS on this socket: the handshake was not done, or TLS has ended. "
         "Nothing was sent or read.",
         code="gate-closed",
         hint="Call do_handshake() first; use nothing after unwrap(), shutdown() or close().",
     )
+
+
+def tls_below(sock: Any) -> Any:
+    """What an `ssl.SSLSocket` sends by and reads from; it can only speak TLS. Raises `TLSError`
+    where there is none any more: the socket's own methods would go on in clear then."""
+    below = sock._sslobj
+    if below is None:
+        raise not_open()
+    return below
 
 
 def _gated(standard: Callable[..., Any]) -> Callable[..., Any]:
@@ -136,17 +146,55 @@ class GatedSocket(Gate, ssl.SSLSocket):
         if "_connected" in self.__dict__:
             super()._require_open()
 
-    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+    # The four that the standard class passes on to the socket below where TLS is gone. It looks for
+    # itself, after the gate did, and another thread may have ended TLS in between.
+
+    def send(self, data: Any, flags: int = 0) -> int:
         self._require_open()
+        return int(tls_below(self).write(data if self._without(flags, 1) else b""))
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        self._require_open()
+        with memoryview(data) as view, view.cast("B") as octets:
+            sent = 0
+            while sent < len(octets):
+                sent += self.send(octets[sent:], flags)
+
+    def _has_no_address(self, *_: Any, **__: Any) -> Any:
+        self._require_open()
+        raise ValueError("TLS knows no addresses: use send, recv or recv_into")
+
+    sendto = recvfrom = recvfrom_into = _has_no_address
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        self._require_open()
+        return self._sendfile_use_send(file, offset, count)  # type: ignore[attr-defined, no-any-return]
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        if "_connected" in self.__dict__:
+            self._require_open()
+            tls_below(self)
+            return bytes(self.read(self._without(flags, buflen)))
         try:
             return ssl.SSLSocket.recv(self, buflen, flags)
         except OSError as error:
             # A reset that SSLSocket._create meets in its look for early data: before Python 3.13
             # it raises and leaves this socket open, with nobody holding it.
-            early = "_connected" not in self.__dict__
-            if early and error.errno not in (errno.ENOTCONN, errno.EINVAL):
+            if error.errno not in (errno.ENOTCONN, errno.EINVAL):
                 self.close()
             raise
+
+    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
+        self._require_open()
+        tls_below(self)
+        size = nbytes or (memoryview(buffer).nbytes if buffer is not None else 1024)
+        return int(self.read(self._without(flags, size), buffer))
+
+    @staticmethod
+    def _without(flags: int, size: int) -> int:
+        if flags:
+            raise ValueError("flags are of no use with TLS")
+        return size
 
     @property
     def context(self) -> ssl.SSLContext:

@@ -10,7 +10,7 @@ import ssl
 from typing import Any
 
 from ..certificate import Certificate
-from ..channel import _MAKER, Channel, Plaintext, Verified
+from ..channel import _MAKER, TLS_HAS_ENDED, Channel, Plaintext, Verified, has_ended
 from ..crl import CRL
 from ..errors import CertificateRejected, PinMismatch, SelfSignedWarning, TLSError
 from ..hosts import Host
@@ -173,8 +173,10 @@ def _chain(get: Any) -> tuple[bytes, ...]:
 
 def channel_of(sock: object, host: Host) -> Channel:
     """What may travel over `sock` now, whoever wrapped it. Asks the socket, not the caller."""
+    if has_ended(sock):
+        return Plaintext(TLS_HAS_ENDED)
     if isinstance(sock, GatedSocket):
-        if sock.report is None or sock._sslobj is None:
+        if sock.report is None:
             return Plaintext("the server was not verified")
         if sock.server_hostname not in (host.name, None):
             return Plaintext(f"the server was verified as {sock.server_hostname}, not {host.name}")
