@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import os
 import socket
 import ssl
@@ -65,6 +66,12 @@ class Deadline:
         if left <= 0:
             raise TimeoutError("timed out")
         return left / share
+
+
+def goes_where_it_says(sock: Any) -> bool:
+    """Whether the socket's class connects as the system does: not by a proxy, as one does that a
+    program puts in the place of `socket.socket` (PySocks)."""
+    return getattr(type(sock), "connect", None) is _socket.socket.connect
 
 
 def dial(endpoint: Endpoint, deadline: Deadline, source_address: Any = None) -> socket.socket:

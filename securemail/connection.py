@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from .channel import Plaintext, Verified, require_verified
 from .connecting import Deadline, Endpoint, dial, secure
-from .connector import Connector, dial_by, require_connector
+from .connector import Connector, dial_by, programs_own, require_connector
 from .errors import (
     LimitExceeded,
     PolicyError,
@@ -221,7 +221,7 @@ class Connection(Guarded):
         self._spelled, self._asked, self._told = "", False, False
         self._hush(None)
         self._ended, self._reader, self._settings = None, None, None
-        self._address = ""
+        self._address, self._went_by, self._dialled = "", None, None
         target, number = Host.parse(host), _port_number(port)
         require_port(number, self._MODE, type(self).__name__)
         says_it_all = self._policy is not None or self._context is not None
@@ -258,10 +258,11 @@ class Connection(Guarded):
         """A socket to where `_begin` said; verified, where TLS is spoken from the first byte."""
         assert self._endpoint is not None
         deadline = Deadline(self._limits.connect)
-        if self._connector is None:
-            sock = dial(self._endpoint, deadline, source_address)
+        self._went_by = self._connector or programs_own()
+        if self._went_by is None:
+            sock = self._dialled = dial(self._endpoint, deadline, source_address)
         else:
-            sock = dial_by(self._connector, self._endpoint, deadline, source_address)
+            sock = dial_by(self._went_by, self._endpoint, deadline, source_address)
         self._tell_address(sock)
         if self._MODE is TLS:
             sock = secure(sock, self._tls_context(), self._endpoint, deadline)
@@ -294,7 +295,7 @@ class Connection(Guarded):
 
     def _say_address(self, sock: Any) -> str:
         """Where TCP goes. By a connector: not to the server."""
-        if self._connector is None:
+        if self._went_by is None:
             return _address_of(sock)
         # Not its own method: some proxies' sockets answer for the server.
         peer = _said(socket.socket.getpeername(sock))

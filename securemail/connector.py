@@ -37,6 +37,15 @@ def require_connector(connector: object) -> None:
         )
 
 
+def programs_own() -> Connector | None:
+    """What a program put in the place of `socket.create_connection`, by which the standard modules
+    connect: recipes for Tor and SOCKS do, and who follows one would not want it gone by."""
+    found = socket.create_connection
+    if getattr(found, "__globals__", None) is vars(socket):
+        return None
+    return lambda host, port, seconds: found((host, port), seconds)
+
+
 def dial_by(
     connector: Connector, endpoint: Endpoint, deadline: Deadline, source_address: object = None
 ) -> socket.socket:

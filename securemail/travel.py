@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from .channel import Channel, Excepted, Plaintext, Verified, has_ended, require_verified
+from .connecting import goes_where_it_says
 from .connector import Connector
 from .errors import CredentialsRefused, PlaintextWarning, warn
 from .policy import AuthPolicy, TLSPolicy
@@ -29,6 +30,8 @@ class Travel(Trouble):
 
     sock: Any = None
     _connector: Connector | None = None  # what opens the socket, where that is the caller's
+    _went_by: Connector | None = None  # that, or what the program put in the standard one's place
+    _dialled: Any = None  # the socket in clear, where it is one of our own dialling
     _auth: AuthPolicy = AuthPolicy()
     _channel: Channel = Plaintext("there is no connection")
     _excepted: Excepted | None = None  # while a sign-in goes in clear, as the policy allows
@@ -149,9 +152,13 @@ class Travel(Trouble):
         return self._excepted or self._channel
 
     def _is_local(self) -> bool:
-        """Whether the other end is this computer (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3). By a
-        connector the address is a proxy's, or a tunnel's, and says nothing of the server."""
-        if self._connector is not None:
+        """Whether the other end is this computer (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3). That is
+        known of a socket that we dialled, to an address of the server's name. Of any other, from
+        a connector, a subclass or a class put in the place of `socket.socket`, the address may
+        be the near end of a proxy or a tunnel, and says nothing of the server."""
+        if self._dialled is None or self._dialled is not self.sock:
+            return False
+        if not goes_where_it_says(self._dialled):
             return False
         try:
             peer = self.sock.getpeername()

@@ -318,6 +318,22 @@ def _find_dot(data: bytearray, start: int) -> int:
     return at + 1 if at >= 0 else -1
 
 
+def octets_of(value: Any, encoding: str = "ascii") -> bytes:
+    """What a caller gives to be sent, as octets and nothing else, so that what is looked at is what
+    goes out: a `bytearray` has other ways to be asked, and may change meanwhile; an `array` has
+    items that are no octets. Raises `TypeError`, and `UnicodeEncodeError` as the standard modules.
+    """
+    if isinstance(value, str):
+        return str.encode(value, encoding)
+    if isinstance(value, int):
+        return b"%d" % value
+    try:
+        return memoryview(value).tobytes()
+    except TypeError:
+        pass
+    raise TypeError(f"{type(value).__name__} cannot be sent: text, octets or a number is wanted")
+
+
 def require_line(line: bytes) -> None:
     """The one line writer's rule: no CR, LF or NUL of a caller's reaches the wire."""
     if any(octet in line for octet in _FORBIDDEN):

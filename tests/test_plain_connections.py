@@ -42,6 +42,8 @@ SHORT = Limits(connect=5, read=1)
 
 
 class FakeSocket:
+    connect = socket.socket.connect  # as the system does
+
     def __init__(self, peer: Any) -> None:
         self.peer = peer
 
@@ -74,7 +76,7 @@ class FakeSocket:
 def test_this_computer_or_another(peer: Any, is_local: bool) -> None:
     """By the address of the peer, not by a name that a resolver could change."""
     connection = Guarded()
-    connection.sock = FakeSocket(peer)
+    connection.sock = connection._dialled = FakeSocket(peer)
     assert connection._is_local() is is_local
 
 

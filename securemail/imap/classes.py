@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ..connector import Connector
+from ..errors import PolicyError
 from ..modes import CLEAR, STARTTLS, TLS
 from ..policy import AuthPolicy, Limits, TLSPolicy
 from .lines import STANDARD
@@ -87,6 +88,12 @@ class IMAP4(IMAP4SignIn, imaplib.IMAP4):
 
     def open(self, host: str = "", port: int = _PORT, timeout: float | None = None) -> None:
         """Connect to `host` (none: localhost)."""
+        if self._MODE is STARTTLS and not self._is_opening:
+            raise PolicyError(
+                "open() again would hand out a connection in clear.",
+                code="policy",
+                hint=f"Make a new {type(self).__name__}: it is upgraded before you get it.",
+            )
         self._begin(host or "localhost", port)
         self._tls_established = False  # also where the object was connected before
         self.debug = self.debug or _OURS.__dict__.get("Debug", 0)

@@ -16,7 +16,7 @@ from ..errors import LimitExceeded, PolicyError, UpgradeRefused, printable
 from ..guard import Commands, first_word
 from ..sasl.credentials import Secret, encoded
 from ..upgrading import Upgrading
-from ..wire import CRLF, require_line
+from ..wire import CRLF, octets_of, require_line
 from .closed_mailbox import explained
 from .errors import (
     IMAP4AuthenticationFailed,
@@ -52,6 +52,7 @@ class IMAP4Lines(Upgrading):
     continuation_response: bytes
     literal: Any
     state: str
+    is_readonly: bool
     debug: int
     error: type[Exception]
     abort: type[Exception]
@@ -59,7 +60,6 @@ class IMAP4Lines(Upgrading):
     port: int
     _encoding: str
 
-    _within: bool = False  # a command of the standard class, which has been admitted
     _tag: bytes | None = None  # of the sign-in under way
 
     def _create_socket(self, timeout: float | None) -> socket.socket:
@@ -80,19 +80,84 @@ class IMAP4Lines(Upgrading):
     def _commanded(self, name: str, hidden: Secret) -> bytes:
         self._raise_ended()
         self._refuse_preauth()
+        self._require_known(name)
         word = first_word(name)
-        # A command of the wrong state is refused below, in the standard words.
-        is_known = self.state in imaplib.Commands.get(name, ())
-        if is_known and self._admit(word) == "secret":
+        if self._admit(word) == "secret":
             return self._spell(word, hidden)
-        self._require_plain(hidden, ends=self.literal is None)
-        self._within = True
-        try:
-            with self._what_ended_it():
-                tag: bytes = STANDARD._command(self, *hidden.reveal())
-        finally:
-            self._within = False
+        parts = (part for part in hidden.reveal() if part is not None)
+        line = b" ".join(octets_of(part, self._encoding) for part in parts)
+        literal, self.literal = self.literal, None
+        if literal is not None and not callable(literal):
+            literal = octets_of(literal, self._encoding)
+        self._require_plain(line, ends=literal is None)
+        with self._what_ended_it():
+            return self._write_command(line, literal)
+
+    def _require_known(self, name: str) -> None:
+        """As the standard class has it, and in its words."""
+        states = imaplib.Commands[name]
+        if self.state not in states:
+            self.literal = None
+            allowed = ", ".join(states)
+            raise self.error(
+                f"command {name} illegal in state {self.state}, only allowed in states {allowed}"
+            )
+
+    def _write_command(self, line: bytes, literal: Any) -> bytes:
+        """As the standard `_command` does it, which passes on what it was given and not what was
+        looked at; and takes OK for the answer to a message that was never asked for."""
+        for kind in ("OK", "NO", "BAD"):
+            self.untagged_responses.pop(kind, None)
+        if "READ-ONLY" in self.untagged_responses and not self.is_readonly:
+            raise imaplib.IMAP4.readonly("mailbox status changed to READ-ONLY")
+        tag: bytes = self._new_tag()
+        line = tag + b" " + line
+        if literal is not None and not callable(literal):
+            line += b" {%d}" % len(literal)
+        self._show_sent(line)
+        self._send_admitted(line + CRLF)
+        while literal is not None:
+            if not self._is_asked_for(tag):
+                break
+            said = self.continuation_response
+            self._send_admitted(octets_of(literal(said) if callable(literal) else literal))
+            self._send_admitted(CRLF)
+            literal = literal if callable(literal) else None
         return tag
+
+    def _is_asked_for(self, tag: bytes) -> bool:
+        """Wait for the server to ask for the literal; False where it refuses the command."""
+        while self._get_response():
+            if (answer := self.tagged_commands[tag]) is None:
+                continue
+            if answer[0] == "OK":
+                raise self._close_for(
+                    self._VIOLATION(
+                        "the server said OK before it asked for what the command was to carry: "
+                        "that was not sent.",
+                        hint="Nothing was stored, whatever it says. Connect again.",
+                        **self._details(),
+                    )
+                )
+            return False
+        return True
+
+    def _send_admitted(self, data: bytes) -> None:
+        """By `send`, which a program may have overridden; it lets these very octets pass, and no
+        others that come meanwhile, from another thread or a signal's handler."""
+        admitted = self.__dict__.setdefault("_admitted", [])
+        admitted.append(data)
+        try:
+            self.send(data)
+        finally:
+            admitted[:] = [one for one in admitted if one is not data]
+
+    def _show_sent(self, line: bytes) -> None:
+        if __debug__:
+            if self.debug >= 4:
+                self._mesg(f"> {line!r}")
+            else:
+                self._log(f"> {line!r}")
 
     def _spell(self, word: str, command: Secret) -> bytes:
         """A sign-in that the caller spells himself: sent by us, so that nothing keeps it."""
@@ -108,15 +173,11 @@ class IMAP4Lines(Upgrading):
         self._write_spelled(Secret(tag + b" " + line.reveal()), shown)
         return tag
 
-    def _require_plain(self, command: Secret, *, ends: bool) -> None:
+    def _require_plain(self, line: bytes, *, ends: bool) -> None:
         """No line break or NUL in any argument; and nothing at the end that would make the server
         take the next command for this one's text."""
-        octets = b""
-        for part in command.reveal():
-            if isinstance(part, (str, bytes)):
-                octets = part.encode("utf-8", "replace") if isinstance(part, str) else part
-                require_line(octets)
-        if ends and _ANNOUNCED.search(octets):
+        require_line(line)
+        if ends and _ANNOUNCED.search(line):
             raise PolicyError(
                 "a command ends in {…}, which announces a literal (RFC 9051, 4.3).",
                 code="line-break",
@@ -144,8 +205,8 @@ class IMAP4Lines(Upgrading):
         """Send `data` as it is, guarded like a command; raises the error that ended the
         connection, if one did."""
         self._expect()
-        if not self._within:
-            data = Secret(data)
+        if not any(one is data for one in self.__dict__.get("_admitted", ())):
+            data = Secret(octets_of(data, self._encoding))
             whole = data.reveal().endswith(b"\n")
             if self._admit_all(self._commands_in(data.reveal()), whole=whole):
                 self._sent = "the password"
@@ -164,7 +225,7 @@ class IMAP4Lines(Upgrading):
         In clear the state proves nothing: by PREAUTH, or by a script, it can be any."""
         if self.state != "NONAUTH" and isinstance(self._current_channel(), Verified):
             return [""]
-        return [first_word(line.partition(b" ")[2][:80]) for line in data.splitlines()] or [""]
+        return [_command_in(line) for line in data.splitlines()] or [""]
 
     def _write_secret(self, line: Secret, shown: str) -> None:
         if self._tag is None:  # the first line of a command has a tag, responses have none
@@ -324,7 +385,15 @@ def _joined(command: Secret, encoding: str) -> Secret:
     """A command's line, as the standard class writes it."""
     parts = [Secret(part) for part in command.reveal() if part is not None]
     octets = [encoded(part, encoding) for part in parts]
-    return Secret(b" ".join(part.reveal() for part in octets))
+    return Secret(b" ".join(octets_of(part.reveal()) for part in octets))
+
+
+def _command_in(line: bytes) -> str:
+    """The command's name in a line that a caller spells: after the tag; a sign-in also where a
+    server might look for one that is less strict about tags and blanks."""
+    words = [word.decode("latin-1").upper() for word in line[:200].split(None, 3)[:3]]
+    secret = IMAP4Lines._COMMANDS.secret.intersection(words)
+    return min(secret, default="".join(words[1:2]))
 
 
 def _words(data: Any) -> bytes:

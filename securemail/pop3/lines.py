@@ -12,7 +12,7 @@ from ..errors import LimitExceeded, printable
 from ..guard import Commands, first_word
 from ..sasl.credentials import Secret, encoded
 from ..upgrading import Upgrading
-from ..wire import CRLF, require_line
+from ..wire import CRLF, octets_of, require_line
 from .errors import (
     POP3AuthenticationFailed,
     POP3ConnectionLost,
@@ -58,7 +58,7 @@ class POP3Lines(Upgrading):
             STANDARD._putcmd(self, hidden.reveal())
 
     def _putline(self, line: bytes | Secret) -> None:
-        line = line if isinstance(line, Secret) else Secret(line)
+        line = line if isinstance(line, Secret) else Secret(octets_of(line, self.encoding))
         command = first_word(line.reveal())
         if self.sock is None and self._ended is None:
             raise self._LOST("there is no connection any more.", hint="Make a new one.")

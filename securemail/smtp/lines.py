@@ -12,7 +12,7 @@ from ..errors import PolicyError, printable
 from ..guard import Commands, first_word
 from ..sasl.credentials import Secret, encoded
 from ..upgrading import Upgrading
-from ..wire import CRLF
+from ..wire import CRLF, octets_of
 from .errors import (
     SMTPAuthenticationFailed,
     SMTPConnectionLost,
@@ -63,14 +63,13 @@ class SMTPLines(Upgrading):
     def send(self, s: Any) -> None:
         """Send text or octets as they are, guarded; raises the error that ended the connection."""
         self._expect()
+        s = Secret(s if isinstance(s, str) else octets_of(s))
         if self._mail != "now" and self.sock is not None:
-            s = Secret(s)
             commands = [first_word(line) for line in s.reveal().splitlines()] or [""]
             if self._admit_all(commands, whole=s.reveal()[-1:] in ("\n", b"\n")):
                 return self._spell(_encoded(s))
-            s = s.reveal()
             self._note_mail(commands[-1])
-        return self._send_now(s)
+        return self._send_now(s.reveal())
 
     def _send_now(self, s: Any) -> None:
         """As the standard `send`, but in pieces."""

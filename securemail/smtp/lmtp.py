@@ -85,6 +85,7 @@ class LMTP(SMTP, smtplib.LMTP):
         try:
             sock.settimeout(self._limits.connect)
             sock.connect(host)
+            self._dialled = sock
             self._tell_address(sock)
             self._accept(sock)
         except OSError as error:
