@@ -10,6 +10,7 @@ from typing import Any
 
 from . import pem
 from .errors import PolicyError
+from .files import fixed
 from .pins import fingerprint
 from .secret import Secret
 from .standard_ssl import scratch_context
@@ -176,7 +177,7 @@ def _paths(files: Secret) -> tuple[Any, ...]:
             raise _wrong(
                 "the client's certificate, or its key, is not the path of a file.", _EXAMPLE
             )
-    return tuple(None if file is None else os.fspath(file) for file in files.reveal())
+    return tuple(None if file is None else fixed(file) for file in files.reveal())
 
 
 def _wrong(said: str, hint: str) -> PolicyError:

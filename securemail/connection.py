@@ -31,6 +31,7 @@ from .secret import Secret
 from .tls.context import PolicyContext
 from .tls.gate import GatedSocket
 from .tls.verify import channel_of
+from .values import reason_of
 from .wire import Reader, send_in_pieces, send_secret
 
 if TYPE_CHECKING:
@@ -174,9 +175,7 @@ class Connection(Guarded):
         self._limits = (limits or Limits()).with_timeout(given)
         if server_hostname is not None:
             self._own_server_hostname = Host.parse(server_hostname)
-        if plaintext is not None and not str(plaintext).strip():
-            raise PolicyError("plaintext= needs a reason in words.", code="plaintext")
-        self._own_plaintext = plaintext
+        self._own_plaintext = reason_of(plaintext, "plaintext", code="plaintext")
         require_connector(connector)
         self._connector = connector
         if transcript is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import ssl
 import tempfile
 from collections.abc import Hashable, Iterable
@@ -12,12 +11,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from .errors import PolicyError, printable
-from .pem import Source, is_pem, name_of, read
+from .files import fixed
+from .pem import Source, blocks, is_pem, name_of, read
 
 if TYPE_CHECKING:
     from cryptography import x509
-
-_BLOCK = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
 
 
 class CRL:
@@ -64,7 +62,8 @@ def read_crls(source: Source) -> tuple[CRL, ...]:
         if b"-----BEGIN" not in data:
             found: tuple[CRL, ...] = (CRL(x509.load_der_x509_crl(data)),)
         else:
-            found = tuple(CRL(x509.load_pem_x509_crl(block)) for block in _BLOCK.findall(data))
+            lists = (whole for label, _, whole in blocks(data) if label == "X509 CRL")
+            found = tuple(CRL(x509.load_pem_x509_crl(one)) for one in lists)
         for one in found:
             _ = one.issuer  # read when it is asked for, which is in the middle of a handshake
     except (ValueError, x509.InvalidVersion) as error:
@@ -101,7 +100,7 @@ def crl_sources(given: Any) -> tuple[Source, ...]:
                 hint='Name its file, crls="corp.crl", or a tuple of several.',
             )
         read_crls(source)
-    return tuple(one if is_pem(one) else os.fspath(one) for one in sources)
+    return tuple(one if is_pem(one) else fixed(one) for one in sources)
 
 
 def content(sources: tuple[Source, ...]) -> Hashable:

@@ -11,16 +11,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .errors import PolicyError
+from .files import read_file
+from .secret import Secret
 
 if TYPE_CHECKING:
     from cryptography import x509
 
 Source = str | bytes | os.PathLike[str]
 
-_BLOCK = re.compile(
-    rb"-----BEGIN (?P<label>[A-Z0-9 ]+)-----\s*(?P<body>.*?)-----END (?P=label)-----", re.DOTALL
-)
-_CERTIFICATES = (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE")
+_LINE = re.compile(rb"-----(BEGIN|END) ([A-Z0-9 ]{1,64})-----")
+_CERTIFICATES = ("CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE")
+_PKCS7 = bytes.fromhex("06092a864886f70d0107")  # the OID pkcs-7 (RFC 2315, 14)
 
 
 def is_pem(source: Source) -> bool:
@@ -35,10 +36,12 @@ def read(source: Source, what: str = "certificate") -> bytes:
     if isinstance(source, bytes):
         return source
     if isinstance(source, str) and is_pem(source):
-        return source.encode()
+        # From a variable of the environment, where line breaks are often written out.
+        return (source if "\n" in source else source.replace("\\n", "\n")).encode()
     try:
-        with open(source, "rb") as file:
-            return file.read()
+        return _as_ascii(read_file(source))
+    except PolicyError:
+        raise
     except (OSError, ValueError, TypeError) as error:
         why = getattr(error, "strerror", None) or error
         raise PolicyError(
@@ -48,62 +51,107 @@ def read(source: Source, what: str = "certificate") -> bytes:
         ) from None
 
 
+def _as_ascii(data: bytes) -> bytes:
+    """PowerShell writes text as UTF-16, and editors show it as they show any other."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", "replace").encode("ascii", "replace")
+    return data
+
+
+def blocks(data: bytes) -> Iterator[tuple[str, bytes, bytes]]:
+    """Of each block of PEM text (RFC 7468, 2): its label, the base64 within, and all of it. A
+    beginning without an end is passed over; the work grows with the octets and no faster."""
+    begun: re.Match[bytes] | None = None
+    for line in _LINE.finditer(data):
+        if line[1] == b"BEGIN":
+            begun = line
+        elif begun is not None and begun[2] == line[2]:
+            yield (
+                line[2].decode(),
+                data[begun.end() : line.start()],
+                data[begun.start() : line.end()],
+            )
+            begun = None
+
+
 def has_key(data: bytes) -> bool:
-    """Whether there is a private key in PEM text, encrypted or not."""
-    return any(match["label"].endswith(b"PRIVATE KEY") for match in _BLOCK.finditer(data))
+    """Whether there is a private key in PEM text, encrypted or not, whole or not."""
+    return any(line[2].endswith(b"PRIVATE KEY") for line in _LINE.finditer(data))
 
 
 def certificates(source: Source, *, beside_key: bool = False) -> tuple[bytes, ...]:
     """Every certificate in `source`, DER, in order. None is an error, and so is a private key,
     unless they may be `beside_key`."""
-    data = read(source)
-    found = [(match["label"], match["body"]) for match in _BLOCK.finditer(data)]
-    if not beside_key and has_key(data):
+    name, held = name_of(source), Secret(read(source))  # there may be a key, by mistake or not
+    del source
+    if not beside_key and has_key(held.reveal()):
         raise PolicyError(
-            f"{name_of(source)} holds a private key; only the certificate belongs here.",
+            f"{name} holds a private key; only the certificate belongs here.",
             code="private-key",
             hint="Take the certificate alone: openssl x509 -in FILE -out certificate.pem. "
             "A server's private key should never leave the server.",
         )
-    ders = [_decode(body, source) for label, body in found if label in _CERTIFICATES]
-    if not ders and _looks_like_der(data):
-        ders = [data]
+    labels: list[str] = []
+    ders: list[bytes] = []
+    for label, body, _ in blocks(held.reveal()):
+        labels.append(label)
+        if label in _CERTIFICATES:
+            ders.append(_decode(body, name, len(ders) + 1))
+    if not ders and _looks_like_der(held.reveal()) and _PKCS7 not in held.reveal()[:32]:
+        ders = [held.reveal()]
     if not ders:
-        what = _what_instead(found)
-        raise PolicyError(
-            f"{name_of(source)} holds no certificate{what}.",
-            code="no-certificate",
-            hint="A PEM certificate begins with -----BEGIN CERTIFICATE-----.",
-        )
+        raise _none(name, labels, is_pkcs7=_PKCS7 in held.reveal()[:32] or "PKCS7" in labels)
     return tuple(ders)
+
+
+def _none(name: str, labels: list[str], *, is_pkcs7: bool) -> PolicyError:
+    if is_pkcs7:
+        return PolicyError(
+            f"{name} is a collection of certificates in PKCS #7, which is not read here.",
+            code="no-certificate",
+            hint="openssl pkcs7 -print_certs -in FILE -out certificates.pem makes PEM of it; "
+            "with -inform DER where it is not text.",
+        )
+    only = f", only {', '.join(sorted(set(labels))[:5])}" if labels else ""
+    return PolicyError(
+        f"{name} holds no certificate{only}.",
+        code="no-certificate",
+        hint="A PEM certificate begins with -----BEGIN CERTIFICATE----- and ends with "
+        "-----END CERTIFICATE-----.",
+    )
 
 
 def one_certificate(source: Source, *, readable: bool = True) -> bytes:
     """The single certificate in `source`, DER, and parsed once unless it need not be `readable`.
     Several are an error."""
-    first, *more = certificates(source)
+    name, held = name_of(source), Secret(source)
+    del source
+    first, *more = certificates(held.reveal())
     if more:
         raise PolicyError(
-            f"{name_of(source)} holds {1 + len(more)} certificates; "
-            "one is wanted, the server's own.",
+            f"{name} holds {1 + len(more)} certificates; one is wanted, the server's own.",
             code="several-certificates",
             hint="In a chain file the server's own is the first: "
             "openssl x509 -in FILE -out certificate.pem takes it out.",
         )
     if readable:
-        parse(first, source)
+        parse(first, held.reveal())
     return first
 
 
-def parse(der: bytes, source: Source = b"") -> x509.Certificate:
-    """`der` as a `cryptography.x509.Certificate`; `PolicyError` where it is not one."""
+def parse(der: bytes, source: Source = b"", number: int = 1) -> x509.Certificate:
+    """`der` as a `cryptography.x509.Certificate`; `PolicyError` where it is not one. `number`:
+    which of those in `source` it is."""
     from cryptography import x509
 
     try:
         return x509.load_der_x509_certificate(der)
     except (ValueError, x509.InvalidVersion) as error:
+        why = "its ASN.1 is broken" if "asn1" in str(error) else str(error)
         raise PolicyError(
-            f"{name_of(source)} holds a damaged certificate ({error}).", code="damaged-certificate"
+            f"{name_of(source)} holds a damaged certificate ({why}, number {number}).",
+            code="damaged-certificate",
+            hint="Copy the file again, whole.",
         ) from None
 
 
@@ -129,12 +177,12 @@ def name_of(source: Source) -> str:
     return "the PEM text" if is_pem(source) else repr(os.fspath(source))
 
 
-def _decode(body: bytes, source: Source) -> bytes:
+def _decode(body: bytes, name: str, number: int) -> bytes:
     try:
         return base64.b64decode(b"".join(body.split()), validate=True)
     except binascii.Error:
         raise PolicyError(
-            f"{name_of(source)} holds a damaged certificate (its base64 is broken).",
+            f"{name} holds a damaged certificate (its base64 is broken, number {number}).",
             code="damaged-certificate",
             hint="Copy the file again, whole.",
         ) from None
@@ -143,8 +191,3 @@ def _decode(body: bytes, source: Source) -> bytes:
 def _looks_like_der(data: bytes) -> bool:
     """An ASN.1 SEQUENCE with a long length that fits the data (X.690, 8.1.3)."""
     return data[:2] == b"\x30\x82" and int.from_bytes(data[2:4], "big") + 4 == len(data)
-
-
-def _what_instead(found: list[tuple[bytes, bytes]]) -> str:
-    labels = sorted({label.decode() for label, _ in found})
-    return f", only {', '.join(labels)}" if labels else ""

@@ -88,13 +88,31 @@ def fingerprint(der: bytes) -> str:
 
 def spki(der: bytes) -> bytes:
     """SubjectPublicKeyInfo (RFC 5280, 4.1.2.7) of the certificate `der`, DER."""
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+    from .pem import parse
 
-    from .pem import parse, public_key
+    # As it stands there, and as openssl hashes it: a key that is written anew may lose its
+    # parameters (RSA-PSS has some).
+    return _spki_in(parse(der).tbs_certificate_bytes)
 
-    key = public_key(parse(der))
-    octets: bytes = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return octets
+
+def _spki_in(tbs: bytes) -> bytes:
+    """The field in a TBSCertificate (RFC 5280, 4.1): after version, serial number, signature,
+    issuer, validity and subject. `tbs` was parsed before, so its lengths are right."""
+    at, _ = _content(tbs, 0)
+    if tbs[at] == 0xA0:  # the version, which may be left out
+        at = sum(_content(tbs, at))
+    for _ in range(5):
+        at = sum(_content(tbs, at))
+    return tbs[at : sum(_content(tbs, at))]
+
+
+def _content(der: bytes, at: int) -> tuple[int, int]:
+    """Where the content of the element at `at` begins, and its octets (X.690, 8.1.3)."""
+    length, at = der[at + 1], at + 2
+    if length < 0x80:
+        return at, length
+    octets = length & 0x7F
+    return at + octets, int.from_bytes(der[at : at + octets], "big")
 
 
 def _base64_digest(value: str, text: str) -> str:

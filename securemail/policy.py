@@ -23,9 +23,10 @@ from .tls.parameters import Parameters
 from .trust.base import TrustStore, describe
 from .trust.endpoint import Endpoint, parse_endpoint
 from .trust.system import SystemTrust
-from .values import Value
+from .values import Value, reason_of
 
 _LEAST_ITERATIONS = 4096
+_LONGEST = 10**9  # seconds; sockets count nanoseconds in 64 bits
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
@@ -77,8 +78,8 @@ class TLSPolicy(Value, kw_only=True):
                 "prepare(context) and verify(peer).",
             )
         _require_hashable(self.trust)
-        if self.legacy_ciphers is not None and not str(self.legacy_ciphers).strip():
-            raise PolicyError("legacy_ciphers= needs a reason in words.", code="legacy-ciphers")
+        why = reason_of(self.legacy_ciphers, "legacy_ciphers", code="legacy-ciphers")
+        self._set("legacy_ciphers", why)
         if self.channel_binding not in WANTED:
             raise PolicyError(
                 f"channel_binding={self.channel_binding!r} is not known.",
@@ -92,7 +93,10 @@ class TLSPolicy(Value, kw_only=True):
                 code="client-certificate",
                 hint='Write client_certificate=ClientCertificate("me.pem", "me.key").',
             )
-        self._set("crls", crl.crl_sources(self.crls))
+        lists: Any = self.crls
+        if isinstance(lists, (list, set, frozenset, dict)) and not lists:
+            raise _empty("crls")
+        self._set("crls", crl.crl_sources(lists))
         self._context()
 
     def ssl_context(self, *, endpoint: Endpoint | None = None) -> PolicyContext:
@@ -231,16 +235,14 @@ class AuthPolicy(Value, kw_only=True):
         self._set("mechanisms", tuple(names))
         self._set("iterations", _bounds(self.iterations))
         seconds: Any = self.seconds
-        if not (isinstance(seconds, (int, float)) and seconds > 0):
+        if not _is_time(seconds):
             raise PolicyError(f"AuthPolicy(seconds={self.seconds!r}): above 0.", code="auth")
         if self.saslprep not in ("require", "prefer"):
             raise PolicyError(
                 f'AuthPolicy(saslprep={self.saslprep!r}): "require" or "prefer".', code="auth"
             )
         for name in ("apop_in_clear", "clear_on_loopback"):
-            reason = getattr(self, name)
-            if reason is not None and not (isinstance(reason, str) and reason.strip()):
-                raise PolicyError(f"{name}= needs a reason in words.", code="auth")
+            self._set(name, reason_of(getattr(self, name), name, code="auth"))
 
 
 def _bounds(given: Any) -> tuple[int, int]:
@@ -277,21 +279,29 @@ class Limits(Value, kw_only=True):
     def _check(self) -> None:
         for name in ("connect", "read"):
             value: Any = getattr(self, name)
-            if value is not None and not (isinstance(value, (int, float)) and value > 0):
+            if value is not None and not _is_time(value):
                 raise PolicyError(
-                    f"Limits({name}={value!r}): seconds above 0, or None.", code="limits"
+                    f"Limits({name}={value!r}): seconds above 0, or None for no limit.",
+                    code="limits",
                 )
         for name in ("line", "literal", "lines"):
             value = getattr(self, name)
-            if not (isinstance(value, int) and value > 0):
+            if isinstance(value, bool) or not (isinstance(value, int) and value > 0):
                 raise PolicyError(f"Limits({name}={value!r}): a number above 0.", code="limits")
 
     def with_timeout(self, timeout: float | None) -> Limits:
         """These limits under the standard `timeout=` argument; None leaves them as they are."""
         if timeout is None:
             return self
-        if timeout <= 0:
+        given: Any = timeout
+        if isinstance(given, (int, float)) and given <= 0:
             raise ValueError("Non-blocking socket (timeout=0) is not supported")
+        if not _is_time(given):
+            raise PolicyError(
+                f"timeout={given!r} is no time in seconds.",
+                code="limits",
+                hint="A number above 0; to wait for ever: limits=Limits(connect=None, read=None).",
+            )
         return Limits(
             connect=timeout,
             read=timeout,
@@ -299,6 +309,12 @@ class Limits(Value, kw_only=True):
             literal=self.literal,
             lines=self.lines,
         )
+
+
+def _is_time(seconds: Any) -> bool:
+    """A number of seconds that a socket can wait: not infinity, nor what is no number."""
+    is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    return is_number and 0 < seconds <= _LONGEST
 
 
 def _require_hashable(trust: TrustStore) -> None:
@@ -324,9 +340,19 @@ def _version(given: object) -> ssl.TLSVersion:
     return version
 
 
-def _pins(given: Pin | str | Iterable[Pin | str]) -> tuple[Pin, ...]:
-    several = (given,) if isinstance(given, (Pin, str)) else tuple(given)
+def _pins(given: Pin | str | Iterable[Pin | str] | None) -> tuple[Pin, ...]:
+    several = (given,) if isinstance(given, (Pin, str)) else tuple(given or ())
+    if not several and given is not None and given != ():
+        raise _empty("pins")
     return tuple(pin if isinstance(pin, Pin) else Pin(pin) for pin in several)
+
+
+def _empty(name: str) -> PolicyError:
+    return PolicyError(
+        f"{name}= is empty, so nothing would be checked by it.",
+        code="policy",
+        hint=f"Leave {name} out where none is meant; else look why nothing was found.",
+    )
 
 
 def _say(version: ssl.TLSVersion) -> str:

@@ -10,6 +10,22 @@ import sys
 from collections.abc import Iterable
 from typing import Any, ClassVar, NoReturn, dataclass_transform
 
+from .errors import PolicyError
+
+
+def reason_of(given: object, name: str, code: str) -> str | None:
+    """The reason for an exception: words. None and False are none, and no exception is made; True
+    and the like are no words: `PolicyError`. `name`: the argument's."""
+    if given is None or given is False:
+        return None
+    if isinstance(given, str) and given.strip():
+        return given
+    raise PolicyError(
+        f"{name}= needs a reason in words.",
+        code=code,
+        hint=f'Write {name}="why"; whoever reads it later will want to know.',
+    )
+
 
 @dataclass_transform(frozen_default=True)
 class Value:
@@ -47,6 +63,8 @@ class Value:
             if name not in given and not hasattr(cls, name):
                 raise TypeError(f"{cls.__name__} needs {name}; it takes {cls._arguments()}")
             self.__dict__[name] = given[name] if name in given else getattr(cls, name)
+        # A traceback that shows local variables would show what is refused: a private key, say.
+        del args, kwargs, given
         self._check()
 
     def _check(self) -> None:

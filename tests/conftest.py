@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import census
+from securemail import policy_file as policy_file_module
 from securemail.testing import Authority
 from servers import cyrus
 from servers.aiosmtpd_server import AiosmtpdServer
@@ -76,6 +77,12 @@ def pytest_collection_finish() -> None:
 def pytest_sessionfinish() -> None:
     write()
     census.write()
+
+
+@pytest.fixture(autouse=True)
+def _a_program_of_its_own() -> None:
+    """What a relative SECUREMAIL_POLICY means is settled once in a program; a test is one."""
+    policy_file_module._meant.clear()
 
 
 @pytest.fixture(scope="session")

@@ -17,12 +17,13 @@ import pytest
 # lower one has the smaller number: the design's number is the one before the point.
 LAYERS: dict[str, float] = {
     "errors": 0.0,
-    "values": 0.0,  # the base of frozen values
+    "values": 0.1,  # the base of frozen values
     "secret": 0.0,  # what is shown nowhere
     "standard_ssl": 0.0,  # the standard SSLContext, whatever the host program did to it
     "redact": 0.5,  # secrets out of text
     "hosts": 0.5,  # host names, normalised
     "pem": 0.5,  # certificates out of files
+    "files": 0.4,  # those that decide whom we believe, read
     "well_known": 0.4,  # large providers by name
     "reasons": 0.5,  # what is wrong with a certificate, as typed values
     "answers": 0.5,  # what to do about a declined sign-in

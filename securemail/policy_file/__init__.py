@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from ..errors import PolicyError
+from ..files import read_file
 from ..hosts import Host
 from ..policy import AuthPolicy, TLSPolicy
 from ..values import Value
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 VARIABLE = "SECUREMAIL_POLICY"
 CODE = "policy-file"
 
-State = tuple[str, int, int, int]  # path, time, size, inode
+State = tuple[str, int, int, int, int]  # path, times, size, inode
 
 
 class ServerSettings(Value, kw_only=True):
@@ -84,10 +86,14 @@ def _contents(path: str) -> PolicyFile:
 def _read(path: str) -> tuple[State, PolicyFile]:
     from .reading import parse
 
-    with open(path, "rb") as file:
-        # Before reading: if it is written to meanwhile, the next connection reads it again.
-        state = _state(path, os.fstat(file.fileno()))
-        return state, parse(file.read(), path)
+    # Before reading: if it is written to meanwhile, the next connection reads it again.
+    state = _state(path, os.stat(path))
+    try:
+        return state, parse(read_file(path), path)
+    except PolicyError:
+        raise
+    except ValueError as error:
+        raise _unusable(path, f"cannot be read: {error}") from None
 
 
 def _state(path: str, found: os.stat_result) -> State:
@@ -95,16 +101,28 @@ def _state(path: str, found: os.stat_result) -> State:
     if not stat.S_ISREG(found.st_mode):
         is_folder = stat.S_ISDIR(found.st_mode)
         raise _unusable(path, "is a folder, not a file" if is_folder else "is not a regular file")
-    return path, found.st_mtime_ns, found.st_size, found.st_ino
+    return path, found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+
+
+# What a relative path meant when it was first asked for; or, where the variable was set by then,
+# when this was imported. A daemon that goes to another folder later means the same file.
+_meant: dict[str, str] = {}
 
 
 def _path(given: str) -> str:
     if not given.strip():
         raise _unusable(given, "is set but empty")
     try:
-        return os.path.abspath(os.path.expanduser(given))
+        return _meant.get(given) or _meant.setdefault(
+            given, os.path.abspath(os.path.expanduser(given))
+        )
     except OSError as error:  # the current folder is gone
         raise _unusable(given, f"cannot be found: {error.strerror or error}") from None
+
+
+if os.environ.get(VARIABLE, "").strip():
+    with suppress(PolicyError):  # told when it is asked for
+        _path(os.environ[VARIABLE])
 
 
 def _unusable(path: str, why: str) -> PolicyError:

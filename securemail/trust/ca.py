@@ -10,6 +10,7 @@ from collections.abc import Hashable
 from .. import pem
 from ..certificate import Certificate
 from ..errors import PolicyError
+from ..files import fixed
 from ..standard_ssl import scratch_context
 from .base import CAStore
 
@@ -22,7 +23,7 @@ class CATrust(CAStore):
 
     def _check(self) -> None:
         if not pem.is_pem(self.source):
-            self._set("source", os.fspath(self.source))
+            self._set("source", fixed(self.source))
         _require_authorities(self._ders(), self.source)
 
     def prepare(self, context: ssl.SSLContext) -> None:
@@ -88,7 +89,8 @@ def _require_authorities(ders: tuple[bytes, ...], source: pem.Source) -> None:
     """OpenSSL's own count first: it costs no further import where all is well."""
     if _all_authorities(ders):
         return
-    for der in ders:
+    for number, der in enumerate(ders, start=1):
+        pem.parse(der, source, number)
         certificate = Certificate(der)
         if not certificate.is_ca:
             raise PolicyError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import ssl
 from collections.abc import Hashable
 from datetime import UTC, datetime
@@ -11,9 +10,11 @@ from datetime import UTC, datetime
 from .. import pem
 from ..certificate import Certificate
 from ..errors import CertificateRejected, PinMismatch, PolicyError, SelfSignedWarning, printable
+from ..files import fixed
 from ..pins import Pin
 from ..reasons import NotPinned, Reason
 from ..report import Vouched
+from ..values import reason_of
 from .base import Peer, Store
 from .key_facts import leaf_facts, malformed
 from .malformed import malformed_facts, not_checked
@@ -55,8 +56,7 @@ class ExactCertificate(Store):
                 hint='Write waive=Waive.EXPIRY("why", until=date).',
             )
         self._set("waive", self._waivers)
-        if self.acknowledge is not None and not str(self.acknowledge).strip():
-            raise PolicyError("acknowledge= needs a reason in words.", code="acknowledge")
+        self._set("acknowledge", reason_of(self.acknowledge, "acknowledge", code="acknowledge"))
         if self.pin is not None:
             pin = self.pin if isinstance(self.pin, Pin) else Pin(self.pin)
             self._set("pin", pin)
@@ -74,7 +74,7 @@ class ExactCertificate(Store):
     def _check_certificate(self) -> None:
         assert self.certificate is not None
         if not pem.is_pem(self.certificate):
-            self._set("certificate", os.fspath(self.certificate))
+            self._set("certificate", fixed(self.certificate))
         try:
             der = self._der()
             if self._waiver(FORM):
@@ -82,7 +82,10 @@ class ExactCertificate(Store):
             found = Certificate(der)
             is_authority = found.is_ca and not (found.may_do_tls and found.is_self_issued)
         except ValueError as error:
-            raise self._malformed(error) from None
+            refused = self._malformed(error)
+            if refused.code == "private-key":
+                self._set("certificate", None)  # it is in there, and a traceback may show this
+            raise refused from None
         if is_authority:
             raise PolicyError(
                 f"{pem.name_of(self.certificate)} is a certificate authority ({found.subject}), "

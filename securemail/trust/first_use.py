@@ -19,6 +19,7 @@ from ..errors import (
 from ..pins import Pin
 from ..reasons import KeyChanged, KnownKey, NotKnown
 from ..report import Vouched
+from ..values import reason_of
 from . import known_file
 from .base import Peer, Store
 from .endpoint import Endpoint, parse_endpoint, say_url
@@ -56,8 +57,7 @@ class FirstUseTrust(Store):
             )
         # Here, so that a program that changes its folder later still means the same file.
         self._set("path", os.path.abspath(os.fsdecode(self.path)))
-        if self.acknowledge is not None and not str(self.acknowledge).strip():
-            raise PolicyError("acknowledge= needs a reason in words.", code="acknowledge")
+        self._set("acknowledge", reason_of(self.acknowledge, "acknowledge", code="acknowledge"))
 
     # -- the file
 

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Iterator
 
 from ..errors import PolicyError
+from ..files import require_ours
 from . import known_servers
 from .known_servers import CODE, KnownServers
 from .lock import locked
@@ -73,15 +74,7 @@ def _require_ours(target: str, found: os.stat_result) -> None:
         )
     if found.st_size > _MOST:
         raise _too_large(target)
-    if os.name != "posix":
-        return
-    if found.st_mode & 0o022 or found.st_uid not in (0, os.geteuid()):
-        who = "others may write it" if found.st_mode & 0o022 else "it belongs to another user"
-        raise PolicyError(
-            f"{target} is not believed: {who}, and whoever writes it decides whom you believe.",
-            code=CODE,
-            hint=f"Look through it; then: chmod 600 {target}, as the user who uses it and owns it.",
-        )
+    require_ours(target, found, CODE)
 
 
 def _replace(target: str, data: bytes, before: os.stat_result | None) -> None:

@@ -20,7 +20,8 @@ class Waiver(Value):
     until: date
 
     def _check(self) -> None:
-        if not str(self.reason or "").strip():
+        given: object = self.reason
+        if not (isinstance(given, str) and given.strip()):
             raise PolicyError(
                 f"a waiver of {self.what} needs a reason.", code="waiver-reason", hint=_EXAMPLE
             )

@@ -68,7 +68,13 @@ def file(source: pem.Source) -> Written:
         source = source.decode("ascii", "replace")
     if pem.is_pem(source):
         return same(source)
-    return Written(quoted(os.fspath(source)), quoted(os.path.abspath(source)))
+    return Written(quoted(_short(os.fspath(source))), quoted(os.path.abspath(source)))
+
+
+def _short(path: str) -> str:
+    """From the current folder, for what is in it: as it was given, most likely."""
+    here = os.path.join(os.path.abspath("."), "")
+    return path.removeprefix(here)
 
 
 def beside(name: str) -> Written:
