@@ -25,6 +25,7 @@ from .tls.gate import GatedSocket
 from .tls.handshake import NOT_TLS
 from .tls.refusal import CALLERS_RULES, refusal
 from .values import Value
+from .watch import Watch
 from .wire import acknowledge_at_once, hold_little_back
 
 _TLS_RECORDS = range(20, 24)  # first octet of a TLS record: RFC 8446, 5.1
@@ -56,13 +57,16 @@ class Deadline:
 
     def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
-        self._end = None if seconds is None else time.monotonic() + seconds
+        self.end = None if seconds is None else time.monotonic() + seconds
+
+    def is_over(self) -> bool:
+        return self.end is not None and time.monotonic() >= self.end
 
     def remaining(self, share: int = 1) -> float | None:
         """Seconds left, divided by `share`; raises `TimeoutError` when there are none."""
-        if self._end is None:
+        if self.end is None:
             return None
-        left = self._end - time.monotonic()
+        left = self.end - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
         return left / share
@@ -159,7 +163,8 @@ def secure(
             )
             if isinstance(wrapped, GatedSocket):
                 wrapped.endpoint = (endpoint.port, endpoint.protocol)
-            _shake_hands(wrapped, below, endpoint, deadline)
+            with Watch(wrapped, deadline.end):
+                _shake_hands(wrapped, below, endpoint, deadline)
         return wrapped
     except BaseException as error:
         raised = _handshake_error(wrapped, error, endpoint, deadline)
@@ -254,7 +259,8 @@ _GREETINGS = {
 def _handshake_error(
     sock: ssl.SSLSocket | None, error: BaseException, endpoint: Endpoint, deadline: Deadline
 ) -> BaseException:
-    if isinstance(error, TimeoutError) and not isinstance(error, SecureMailError):
+    is_over = isinstance(error, OSError) and deadline.is_over()  # whatever it ended in
+    if (isinstance(error, TimeoutError) or is_over) and not isinstance(error, SecureMailError):
         return TimeLimitExceeded(
             f"no TLS within {say_seconds(deadline.seconds)}.",
             hint="The server is silent: it may be overloaded, or not speak TLS on this port.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import ssl
 import sys
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -79,8 +80,33 @@ class Connection(Guarded):
             if self.sock.gettimeout() is None:  # a socket that a subclass brought
                 self.sock.settimeout(self._limits.read)
             self._reader = self._new_reader(self.sock)
-            self._reader.expect(is_opening=self._is_opening)
+            self._begin_reply()
         return self._reader
+
+    def _begin_reply(self) -> None:
+        """What comes next has the bounds to itself; while the connection is opened, all that is
+        said has one time."""
+        if self._reader is None:
+            return
+        until = None
+        if self._is_opening and self._limits.read is not None:
+            if self._open_until is None:
+                self._open_until = time.monotonic() + self._limits.read
+            until = self._open_until
+        self._reader.expect(
+            is_opening=self._is_opening,
+            is_early=self._is_early(),
+            goes_on=self._goes_on(),
+            until=until,
+        )
+
+    def _is_early(self) -> bool:
+        """Whether nobody has signed in yet, so that replies are small."""
+        return self._auth_report is None
+
+    def _goes_on(self) -> bool:
+        """Whether the reply that is due may bring mail, and take its time."""
+        return False
 
     def _new_reader(self, sock: Any) -> Reader:
         if self._transcript is None:
@@ -97,6 +123,9 @@ class Connection(Guarded):
             raise
         except (OSError, EOFError) as error:
             self._raise_lost(error)
+        except BaseException as error:
+            self._break_off(error)
+            raise
         if not line:
             self._raise_lost(EOFError())
         return line
@@ -105,6 +134,7 @@ class Connection(Guarded):
         """All of it. Where the server takes nothing for as long as `Limits.read`: the end."""
         if self._transcript is not None:
             self._transcript.sent(data, private=self._is_private())
+        self._busy = True
         try:
             send_in_pieces(self.sock, data)
         except TimeoutError:
@@ -117,6 +147,9 @@ class Connection(Guarded):
             ) from None
         except OSError as error:
             self._raise_lost(error)
+        except BaseException as error:
+            self._break_off(error)
+            raise
 
     def _send_secret(self, line: Secret, shown: str) -> None:
         """One line of a sign-in, and its end, over what it may travel over; `shown` is what may be
@@ -125,12 +158,16 @@ class Connection(Guarded):
         self._learn(line)
         if self._transcript is not None:
             self._transcript.secret(line.reveal(), shown, private=self._is_private())
+        self._busy = True
         try:
             send_secret(self._for_secrets, self.sock, line)
         except SecureMailError:
             raise
         except OSError as error:
             self._raise_lost(error)
+        except BaseException as error:
+            self._break_off(error)
+            raise
 
     def _is_private(self) -> bool:
         return isinstance(self.sock, ssl.SSLSocket)
@@ -140,7 +177,8 @@ class Connection(Guarded):
         self._raise_ended()
         self._unheard = ""
         if self.sock is not None:
-            self._open_reader().expect(is_opening=self._is_opening)
+            self._open_reader()
+            self._begin_reply()
 
     def _end(self, error: LimitExceeded) -> LimitExceeded:
         """A bound was crossed: close, and say the same at every later verb."""
@@ -218,6 +256,7 @@ class Connection(Guarded):
         self._channel, self._auth_report = Plaintext("not verified yet"), None
         self._declined, self._sent, self._in_clear = "", "", None
         self._spelled, self._asked, self._told = "", False, False
+        self._spelled_in_vain = False
         self._hush(None)
         self._ended, self._reader, self._settings = None, None, None
         self._address, self._went_by, self._dialled = "", None, None

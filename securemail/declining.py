@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from .errors import AuthenticationFailed, SecureMailError, printable
 from .redact import hide
-from .sasl.choose import alternatives, say_how, usable
+from .sasl.choose import USER, alternatives, say_how, usable
 from .sasl.credentials import Password
 from .sasl.mechanism import Broken, Unproved
+from .sasl.token import Token
 from .tls.binding import Binding
 from .travel import Travel
 from .values import Value
@@ -44,6 +46,10 @@ class Declining(Travel):
         self._declined = f'the server declined {name} with "{words}"'
         within = getattr(mechanism, "refusal", None)
         others = alternatives(credentials, self._offered, name)
+        is_about_way = _is_about_mechanism(words)
+        advised = others if is_about_way else _as_strong(name, others)
+        if is_about_way and name != USER and USER in self._offered.commands:
+            advised = (USER, *advised)
         return self._AUTH_FAILED(
             f'the server declined the sign-in by {name}: "{words}"'
             + (f" ({within})." if within else "."),
@@ -51,11 +57,13 @@ class Declining(Travel):
             mechanism=name,
             offered=others,
             reasons=(within,) if within else (),
-            hint=" ".join(self._advice(reply, credentials, others)),
+            hint=" ".join(self._advice(name, reply, credentials, advised)),
             **self._details(),
         )
 
-    def _advice(self, reply: Reply, credentials: Any, others: tuple[str, ...]) -> Iterator[str]:
+    def _advice(
+        self, name: str, reply: Reply, credentials: Any, others: tuple[str, ...]
+    ) -> Iterator[str]:
         """What to do after a refusal: what looks wrong in what was given; what such words mean,
         where that is known; and the other ways there are."""
         from .answers import hint_for
@@ -63,9 +71,11 @@ class Declining(Travel):
         if doubts := getattr(credentials, "doubts", ()):
             yield f"Look at what was given: {'; '.join(doubts)}."
         host = self._endpoint.name.name if self._endpoint is not None else ""
-        is_password = credentials is None or isinstance(credentials, Password)
+        is_token = name in ("OAUTHBEARER", "XOAUTH2")  # whoever spelled it
+        is_password = not is_token and (credentials is None or isinstance(credentials, Password))
         known = hint_for(self._PROTOCOL, host, reply.text, password=is_password)
-        yield known or getattr(credentials, "advice", "Check what was given.")
+        usual = Token.advice if is_token else "Check what was given."
+        yield known or getattr(credentials, "advice", usual)
         yield "The connection takes no second attempt."
         if others:
             advised = usable(others, credentials, self._offered, self._over)[:1]
@@ -96,3 +106,21 @@ class Declining(Travel):
             hint="This is not how a mail server signs anybody in; it has not proved itself.",
             **self._details(),
         )
+
+
+_ABOUT_MECHANISM = re.compile(
+    r"(?i)mechanism|auth\w* (type|method)|un(supported|recogni[sz]ed|known)|not (supported|"
+    r"implemented|available|allowed|enabled)|disabled"
+)
+
+
+def _is_about_mechanism(words: str) -> bool:
+    """Whether a refusal's words are about the way, and not about who signs in."""
+    return bool(_ABOUT_MECHANISM.search(words))
+
+
+def _as_strong(name: str, others: tuple[str, ...]) -> tuple[str, ...]:
+    """Of the other ways those that show no more of a password that may just be mistyped."""
+    if not name.startswith("SCRAM-"):
+        return others
+    return tuple(other for other in others if other.startswith("SCRAM-"))

@@ -21,10 +21,17 @@ Kind = Literal["secret", "content", "neutral"]
 
 class Commands(Value, kw_only=True):
     """A protocol's commands, upper case. `secret`: they carry a credential. `neutral`: they tell
-    nothing and are answered with nothing worth knowing. Any other carries mail, or may."""
+    nothing and are answered with nothing worth knowing. Any other carries mail, or may; of these
+    `content` are the ones that are known."""
 
     secret: frozenset[str]
     neutral: frozenset[str]
+    content: frozenset[str] = frozenset()
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Names of commands, which the next line of a sign-in is not."""
+        return self.secret | self.neutral | self.content
 
     def kind(self, command: str) -> Kind:
         """What `command`, its name alone, can carry."""
@@ -48,10 +55,13 @@ class Guarded(SigningIn):
     _plaintext: str | None = None  # why mail may travel in clear, without a sign-in
     _told: bool = False  # that it does
     _spelled: str = ""  # the sign-in that the caller spells himself, while it is under way
+    _spelled_in_vain: bool = False  # one was declined, and a script may go on with its next line
     _asked: bool = False  # the server has asked for more of it: the next line is secret
 
     def _kind(self, command: str) -> Kind:
-        return "secret" if self._asked else self._COMMANDS.kind(command)
+        if self._asked or (self._spelled_in_vain and command not in self._COMMANDS.known):
+            return "secret"
+        return self._COMMANDS.kind(command)
 
     def _admit(self, command: str) -> Kind:
         """What `command` can carry; or `CredentialsRefused`, `PolicyError` where it may not be
@@ -122,4 +132,5 @@ class Guarded(SigningIn):
         if kind == "success":
             self._auth_report = AuthReport(user=None, mechanism=name)
         else:
+            self._spelled_in_vain = True
             self._declined = f'the server declined {name} with "{printable(words)}"'

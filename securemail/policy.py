@@ -215,6 +215,9 @@ class AuthPolicy(Value, kw_only=True):
       guess the password from it.
     - `clear_on_loopback`: a reason in words; allows signing in without TLS to a server on this
       computer, and warns. For development servers.
+    - `initial_response`: "prefer": on the command's line where the server takes one there (RFC
+      4422, 4.3), which saves a round trip; where it refuses that line as malformed, once more
+      without, by the same mechanism. "never": only when asked, for servers that offer it wrongly.
     """
 
     mechanisms: tuple[Any, ...] = DEFAULT
@@ -223,6 +226,7 @@ class AuthPolicy(Value, kw_only=True):
     saslprep: str = "require"
     apop_in_clear: str | None = None
     clear_on_loopback: str | None = None
+    initial_response: str = "prefer"
 
     def _check(self) -> None:
         given: Any = self.mechanisms
@@ -240,6 +244,11 @@ class AuthPolicy(Value, kw_only=True):
         if self.saslprep not in ("require", "prefer"):
             raise PolicyError(
                 f'AuthPolicy(saslprep={self.saslprep!r}): "require" or "prefer".', code="auth"
+            )
+        if self.initial_response not in ("prefer", "never"):
+            raise PolicyError(
+                f'AuthPolicy(initial_response={self.initial_response!r}): "prefer" or "never".',
+                code="auth",
             )
         for name in ("apop_in_clear", "clear_on_loopback"):
             self._set(name, reason_of(getattr(self, name), name, code="auth"))
@@ -263,17 +272,20 @@ class Limits(Value, kw_only=True):
     """Bounds on what a server may take, for each connection. What goes over one closes it.
 
     Seconds (None: no bound): `connect`, until TCP and TLS are up, over all addresses of the name
-    together; `read`, for a line of a reply, for 1 KiB of a message, or for 16 KiB that are sent.
-    The standard `timeout=` sets both.
-    Octets: `line`, `literal` (IMAP, RFC 9051, 4.3). Numbers: `lines`, or untagged responses, of
-    one command; in the greeting, and in what the classes ask before a sign-in by themselves, never
-    more than 1,000. There is no bound on a whole connection.
+    together; `read`, for a whole reply, and for all that is said while a connection is opened,
+    taken together. Of a reply that brings mail, or may, each line has `read`, and each 1 KiB of a
+    message; so have 16 KiB that are sent. The standard `timeout=` sets both. Octets: `line`,
+    `literal` (IMAP, RFC 9051, 4.3), `reply`, a whole one; before a sign-in never more than 64 KiB.
+    Numbers: `lines`, or untagged responses, of one command; in the greeting, and in what the
+    classes ask before a sign-in by themselves, never more than 1,000. There is no bound on a whole
+    connection.
     """
 
     connect: float | None = 30.0
     read: float | None = 60.0
     line: int = 1024 * 1024
     literal: int = 256 * 1024 * 1024
+    reply: int = 1024 * 1024 * 1024
     lines: int = 1_000_000
 
     def _check(self) -> None:
@@ -284,7 +296,7 @@ class Limits(Value, kw_only=True):
                     f"Limits({name}={value!r}): seconds above 0, or None for no limit.",
                     code="limits",
                 )
-        for name in ("line", "literal", "lines"):
+        for name in ("line", "literal", "reply", "lines"):
             value = getattr(self, name)
             if isinstance(value, bool) or not (isinstance(value, int) and value > 0):
                 raise PolicyError(f"Limits({name}={value!r}): a number above 0.", code="limits")
@@ -307,6 +319,7 @@ class Limits(Value, kw_only=True):
             read=timeout,
             line=self.line,
             literal=self.literal,
+            reply=self.reply,
             lines=self.lines,
         )
 

@@ -5,6 +5,7 @@ A protocol class adds what its server offers, and how a reply is read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, cast
@@ -18,9 +19,9 @@ from .sasl.choose import APOP, Offer, choose_mechanism, name_of, takes
 from .sasl.credentials import Secret
 from .sasl.exchange import Exchange
 from .sasl.mechanism import Broken, Cancelled, Unusable
-from .tls.binding import Binding
 from .trouble import BREAKS
 
+_LEAST_ENCODED = 12  # letters in a row, as words seldom have: it may be something in base64
 _GUESSABLE = ("CRAM-MD5", APOP)
 
 
@@ -31,6 +32,7 @@ class SigningIn(Declining):
 
     _auth_report: AuthReport | None = None
     _hushed: Secret | None = None  # during a sign-in: what the server may not be quoted with
+    _callers_error: BaseException | None = None  # what a mechanism of the caller's raised
     _learns: bool = False  # that is in the lines that go out: the credentials are the caller's own
 
     def _offer(self) -> Offer:
@@ -89,7 +91,7 @@ class SigningIn(Declining):
 
     def _sign_in_by(self, way: Any, credentials: Any) -> Reply:
         """Sign in by this one way: a mechanism's class, or the name of a command."""
-        self._require_fresh(name_of(way))
+        self._require_fresh(name_of(way), binds=getattr(way, "binds", False))
         if isinstance(way, str):
             return self._talked(way, lambda: self._command_sign_in(way, credentials), credentials)
         try:
@@ -97,7 +99,11 @@ class SigningIn(Declining):
         except Unusable as error:  # nothing was begun
             details = {**self._details(), "credentials_sent": False}
             raise PolicyError(str(error), code=error.code, hint=error.hint, **details) from None
-        return self._talked(way.name, lambda: self._run(mechanism), credentials, mechanism)
+
+        def again() -> Any:
+            return way(credentials, self._terms())
+
+        return self._talked(way.name, lambda: self._run(mechanism, again), credentials, mechanism)
 
     def _talked(
         self,
@@ -108,7 +114,8 @@ class SigningIn(Declining):
     ) -> Reply:
         """An attempt and its record."""
         reply = self._attempt(name, talk, credentials, mechanism)
-        self._signed_in_by(name, getattr(credentials, "user", None) or None)
+        bound = getattr(mechanism, "bound", None)
+        self._signed_in_by(name, getattr(credentials, "user", None) or None, bound)
         return reply
 
     def _attempt(
@@ -116,24 +123,32 @@ class SigningIn(Declining):
     ) -> Reply:
         """One attempt by the way `name`; a success, or an error. `credentials`: None where only a
         callable of the caller's has them."""
-        self._require_fresh(name)
+        self._require_fresh(name, binds=getattr(mechanism, "binds", False))
         self._over = self._line()
         if self._transcript is not None:
             self._transcript.credentials(credentials)
         with self._excepting(name), self._hushing(credentials), self._during_sign_in(name):
-            reply = talk().without(self._secrets())
+            reply = talk()
+            if reply.kind != "success" or self._repeats_a_secret(reply.text):
+                reply = reply.without(self._secrets())
         if reply.kind != "success":
             raise self._declined_by_server(name, reply, credentials, mechanism)
         return reply
 
-    def _signed_in_by(self, name: str, user: str | None) -> None:
-        binding = self._binding() if name.endswith("-PLUS") else None
+    def _signed_in_by(self, name: str, user: str | None, bound: str | None = None) -> None:
         self._auth_report = AuthReport(
-            user=user,
-            mechanism=name,
-            channel_binding=binding.type if isinstance(binding, Binding) else None,
-            in_clear=self._in_clear,
+            user=user, mechanism=name, channel_binding=bound, in_clear=self._in_clear
         )
+
+    def _repeats_a_secret(self, words: bytes) -> bool:
+        """A success has words of the server's own, and is the caller's result: looked through only
+        where the password is a word of it. (Of "signed in" the password "sign" is none.)"""
+        said = re.split(rb"[^0-9A-Za-z\x80-\xff]+", words.lower())
+        for secret in self._secrets():
+            one = secret.lower()
+            if one in said or (not one.isalnum() and one in words.lower()):
+                return True
+        return any(len(word) >= _LEAST_ENCODED for word in said)
 
     # -- what may be shown of the server's words meanwhile
 
@@ -193,22 +208,58 @@ class SigningIn(Declining):
 
     # -- the dialogue
 
-    def _run(self, mechanism: Any) -> Reply:
-        exchange = Exchange(self._DIALECT, mechanism, initial=self._initial_response())
-        line, shown = exchange.command(), f"{self._DIALECT.command} {mechanism.name} <secret>"
+    def _run(self, mechanism: Any, again: Callable[[], Any] | None = None) -> Reply:
+        """`again` makes the mechanism once more, for a server that takes no initial response."""
+        initial = self._auth.initial_response == "prefer" and self._initial_response()
+        exchange = Exchange(self._DIALECT, mechanism, initial=initial)
+        reply = self._talk(exchange, mechanism)
+        if again is not None and exchange.gave_initial and self._refuses_the_form(reply):
+            mechanism = again()
+            exchange = Exchange(self._DIALECT, mechanism, initial=False)
+            reply = self._talk(exchange, mechanism)
+        if reply.kind == "success":
+            with self._callers_own():
+                exchange.finish(reply.text)
+        return reply
+
+    def _talk(self, exchange: Exchange, mechanism: Any) -> Reply:
+        """Lines to and fro, until the server is content or not."""
+        with self._callers_own(has_begun=False):
+            line = exchange.command()
+        shown = f"{self._DIALECT.command} {mechanism.name} <secret>"
         while True:
             self._sent = exchange.sent
             self._write_secret(line, shown)
             if (reply := self._read_reply()).kind != "challenge":
-                break
+                return reply
             try:
-                line, shown = exchange.respond(reply.text), "<secret>"
+                with self._callers_own():
+                    line, shown = exchange.respond(reply.text), "<secret>"
             except Cancelled:
                 self._write_secret(Secret(self._DIALECT.cancel), "*")
                 return self._read_verdict()
-        if reply.kind == "success":
-            exchange.finish(reply.text)
-        return reply
+
+    def _refuses_the_form(self, reply: Reply) -> bool:
+        """Whether the server refused the command's line, because of the initial response on it,
+        and so cannot have judged what that says: BAD in IMAP (RFC 9051, 7.1.3), 500 or 501 in SMTP
+        (RFC 5321, 4.2.1) with no code of its own about security (RFC 3463, X.7), -ERR with words
+        about syntax or arguments in POP3."""
+        return False
+
+    @contextmanager
+    def _callers_own(self, *, has_begun: bool = True) -> Iterator[None]:
+        """Around what a mechanism does: ours, or one of the caller's. What he raises there is his,
+        not the server's; and a dialogue that `has_begun` ends with it, since the next command would
+        be taken for the answer that is due."""
+        try:
+            yield
+        except (Broken, Cancelled, SecureMailError):
+            raise
+        except BaseException as error:
+            if has_begun:
+                self._close_for(self._interrupted(error))
+            self._callers_error = error
+            raise
 
     @contextmanager
     def _during_sign_in(self, name: str) -> Iterator[None]:
@@ -219,7 +270,13 @@ class SigningIn(Declining):
             yield
         except Broken as error:
             raise self._close_for(self._not_a_sign_in(error)) from None
-        except (*BREAKS, self._STANDARD_ERROR) as error:
+        except BaseException as error:
+            if error is self._callers_error:
+                raise
+            if not isinstance(error, (*BREAKS, self._STANDARD_ERROR)):
+                if not isinstance(error, SecureMailError):
+                    self._close_for(self._interrupted(error))
+                raise
             if self._ended is not None:
                 self._close_now()
                 self._raise_ended()
@@ -231,7 +288,7 @@ class SigningIn(Declining):
             self._scrub(error)
             raise self._close_for(self._not_spoken(error)) from error
         finally:
-            self._stage, self._suspected = before, ""
+            self._stage, self._suspected, self._callers_error = before, "", None
 
     def _require_credentials(self, credentials: object) -> None:
         if not takes(self._auth.mechanisms, credentials):

@@ -62,11 +62,11 @@ class Travel(Trouble):
             self._channel = channel_of(self.sock, self._endpoint.name)
         return self._channel
 
-    def _require_fresh(self, name: str = "") -> None:
-        """Nothing secret goes by the way `name` unless the channel allows it, it is bound to that
-        where the policy requires it, and no sign-in was declined on it."""
+    def _require_fresh(self, name: str = "", *, binds: bool = False) -> None:
+        """Nothing secret goes by the way `name` unless the channel allows it, it is one that
+        `binds` to that where the policy requires it, and no sign-in was declined on it."""
         self._require_channel(name)
-        if self._wanted_binding() == "require" and not name.endswith("-PLUS"):
+        if self._wanted_binding() == "require" and not binds:
             raise CredentialsRefused(
                 f"{name or 'a sign-in that is spelled out'} is not bound to this TLS connection, "
                 'and the policy says channel_binding="require".',

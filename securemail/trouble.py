@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 # a program, and is not blamed on the server.
 BREAKS = (OSError, EOFError, ValueError, LookupError, OverflowError, MemoryError)
 
+_NO_REASON = "It gave no reason; its log may have one."
 _OPENING = "before it was ready"
 
 
@@ -52,8 +53,18 @@ class Trouble:
     _ended: Exception | None = None  # what ended the connection: later verbs raise it too
     _stage: str = "in the middle of an answer"  # what is going on, for an error
     _suspected: str = ""  # what the server may hang up at, for an error
+    _busy: bool = False  # a command went out, and its reply is not whole
     _transcript: Transcript | None = None  # the caller wants one
+    _hung_up: str = (
+        "Some servers hang up where others decline: check the user name and the password; else "
+        "the server's log has the reason."
+    )
+    _open_until: float | None = None  # what is said while it is opened has one time, together
     _unheard: str = ""  # what a silent server may be waiting for; until something was said to it
+
+    @property
+    def _is_signing_in(self) -> bool:
+        return False
 
     def _close_now(self) -> None:
         """Close without a word to the server."""
@@ -79,6 +90,40 @@ class Trouble:
         if lost is error:
             raise lost
         raise lost from error
+
+    def _interrupted(self, error: BaseException) -> Exception:
+        """What later verbs raise once `error`, no fault of the server's, left a reply half read or
+        a command half written: what comes next could not be told apart."""
+        if isinstance(error, SecureMailError):
+            return error
+        if self._ended is not None:
+            return self._ended
+        return self._LOST(
+            f"the connection was closed when {type(error).__name__} was raised {self._stage}.",
+            code="interrupted",
+            hint="What the server had still to say would be taken for the next answer. Make a new "
+            "connection.",
+            **self._details(),
+        )
+
+    def _break_off(self, error: BaseException) -> None:
+        """An exception of somebody else's came in the middle (Ctrl-C, a signal's handler, another
+        thread): that is the end of the connection, and the exception goes on."""
+        if self._ended is None:
+            self._close_for(self._interrupted(error))
+
+    @contextmanager
+    def _undivided(self) -> Iterator[None]:
+        """Around a command and its reply: what comes in between is the end. (A time-out of the
+        caller's own, as in IDLE, is not.)"""
+        try:
+            yield
+        except TimeoutError:
+            raise
+        except BaseException as error:
+            if self._busy:
+                self._break_off(error)
+            raise
 
     def _details(self) -> dict[str, Any]:
         """For an error: where, and whether credentials were sent, and what of them."""
@@ -114,7 +159,7 @@ class Trouble:
             number=getattr(cause, "errno", None),
             hint=self._unheard
             or self._suspected
-            + "It may be overloaded, or refuse this computer; look into its log.",
+            + (self._hung_up if self._sent and self._is_signing_in else _NO_REASON),
             **details,
         )
 
@@ -131,6 +176,8 @@ class Trouble:
             raise raised from error
         finally:
             self._stage = before
+            if not self._is_opening:
+                self._open_until = None
 
     def _opening_error(self, error: BaseException) -> BaseException:
         if not isinstance(error, Exception) or isinstance(error, (SecureMailError, Warning)):

@@ -82,8 +82,9 @@ class Upgrading(Connection):
         finally:
             if plain is not None:  # it is TLS's now, or closed; or Ctrl-C came before either
                 plain.close()
-        self._reader = None
-        self._spelled, self._asked = "", False
+        self._reader, self._open_until = None, None
+        # A sign-in in clear does not outlive it either (RFC 3207, 4.2).
+        self._spelled, self._asked, self._auth_report = "", False, None
         self._forget()
         self._accept(self.sock)
 

@@ -18,6 +18,7 @@ from .channel import Channel, Excepted, require_admitted
 from .errors import LimitExceeded, PolicyError, TimeLimitExceeded, say_seconds
 from .sasl.credentials import Secret
 from .tls.gate import tls_below
+from .watch import Watch
 
 if TYPE_CHECKING:
     from .policy import Limits
@@ -30,6 +31,7 @@ _BUFFER = 64 * 1024  # octets: a few TLS records
 _CHUNK = 1024 * 1024  # octets that are allocated before they have come
 _PIECE = 16 * 1024  # octets: one TLS record
 _FEW = 1000  # lines of a reply before a sign-in: a greeting, capabilities; servers have some twenty
+_SMALL = 64 * 1024  # octets of a reply before a sign-in
 _PROGRESS = 1024  # octets that bulk data must bring within `Limits.read`
 _HELD_BACK = 128 * 1024  # octets
 _NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Linux, macOS
@@ -58,10 +60,10 @@ def hold_little_back(sock: Any) -> None:
 class Incoming(io.RawIOBase):
     """The socket as a reader sees it, within `Limits`.
 
-    `expect()` begins a new reply: a command was sent. From then on each line must be complete
-    within `read` seconds (a server at long work sends one now and then), bulk data must make
-    progress of 1 KiB in as long, and its lines are counted. What goes over a bound is told to
-    `on_end`, which closes the connection, and raised.
+    `expect()` begins a new reply: a command was sent. From then on it has `read` seconds, as a
+    whole. Where it brings mail, or may (`goes_on`), each line has them, and each 1 KiB of a literal
+    or a message. `until` is an end for several replies taken together. Octets are counted, and
+    lines. What goes over a bound is told to `on_end`, which closes the connection, and raised.
     """
 
     def __init__(
@@ -77,15 +79,19 @@ class Incoming(io.RawIOBase):
         self.is_bulk = False  # a message, whose lines are not replies
         self.ran_out = False  # a time-out of the caller's own ended the last read
         self.is_opening = False  # before a sign-in: replies are short
+        self.is_early = False  # likewise, whoever asks
+        self.goes_on = True
         self.expect()
 
-    def expect(self) -> None:
+    def expect(self, until: float | None = None) -> None:
         """What comes next answers a new command."""
         self._lines = 0
+        self._taken = 0
         self._is_silent = True
         # A new stretch of time, which begins when somebody waits.
         self._octets = 0
-        self._until: float | None = None
+        self._until = until
+        self._is_fixed = until is not None
 
     def readable(self) -> bool:
         return True
@@ -119,7 +125,20 @@ class Incoming(io.RawIOBase):
         if not self._is_tls:
             return int(sock.recv_into(buffer))
         tls_below(sock)  # a standard socket would raise a ValueError, which is no end of anything
-        return int(sock.read(len(buffer), buffer))
+        until = self._until
+        if until is None and self._longest is not None:
+            until = time.monotonic() + self._longest
+        watch = Watch(sock, until)
+        try:
+            with watch:
+                count = int(sock.read(len(buffer), buffer))
+        except OSError:
+            if watch.has_ended:
+                raise TimeoutError("records without data came without end") from None
+            raise
+        if watch.has_ended and not count:
+            raise TimeoutError("records without data came without end")
+        return count
 
     def _by_callers_timeout(self, buffer: Any) -> int | None:
         """Somebody waits in his own way, as IDLE does: his time-out is no dead connection."""
@@ -133,25 +152,32 @@ class Incoming(io.RawIOBase):
 
     def _remaining(self) -> float | None:
         """Seconds until the reply is too slow; raises `TimeoutError` when it is."""
-        if self._longest is None:
-            return None
-        now = time.monotonic()
         if self._until is None:
-            self._until = now + self._longest
+            if self._longest is None:
+                return None
+            self._until = time.monotonic() + self._longest
             return self._longest
-        if self._until <= now:
+        remaining = self._until - time.monotonic()
+        if remaining <= 0:
             raise TimeoutError
-        return self._until - now
+        return remaining
 
     def _account(self, buffer: Any, count: int) -> None:
-        """`count` octets have come into `buffer`: is that progress?"""
+        """`count` octets have come into `buffer`: is that too much, and is it progress?"""
         self._is_silent = False
+        self._taken += count
+        most = min(_SMALL, self._limits.reply) if self.is_early else self._limits.reply
+        if self._taken > most:
+            raise self._on_end(self._too_large(most))
+        if self._is_fixed or not self.goes_on:
+            return
         self._octets += count
-        if self._octets < _PROGRESS:
-            lines_count = not (self.in_literal or self.is_bulk)
-            if not (lines_count and b"\n" in bytes(memoryview(buffer)[:count])):
-                return
-        self._octets, self._until = 0, None
+        if self.in_literal or self.is_bulk:
+            is_progress = self._octets >= _PROGRESS
+        else:
+            is_progress = b"\n" in bytes(memoryview(buffer)[:count])
+        if is_progress:
+            self._octets, self._until = 0, None
 
     def count_lines(self, lines: int) -> None:
         """So many were read."""
@@ -166,11 +192,24 @@ class Incoming(io.RawIOBase):
         said = f"the server sent more than {lines:,} lines in one reply{when}."
         return self._on_end(LimitExceeded(said, code="limit-lines", hint=hint))
 
+    def _too_large(self, most: int) -> LimitExceeded:
+        if self.is_early:
+            said = f"the server sent more than {most:,} octets in one reply, before a sign-in."
+            hint = "Mail servers have some hundred there: this is none, or means harm."
+        else:
+            said = f"the server sent more than {most:,} octets in one reply."
+            hint = "Ask for less at once, or allow more: Limits(reply=...)."
+        return LimitExceeded(said, code="limit-reply", hint=hint)
+
     def _too_slow(self) -> TimeLimitExceeded:
-        was = "said nothing for" if self._is_silent else "was not done with its answer after"
+        if self._is_silent:
+            return TimeLimitExceeded(
+                f"the server said nothing for {say_seconds(self._limits.read)}.",
+                hint="It may be overloaded; Limits(read=...) waits longer.",
+            )
         return TimeLimitExceeded(
-            f"the server {was} {say_seconds(self._limits.read)}.",
-            hint="It may be overloaded; Limits(read=...) waits longer.",
+            f"the server was not done with its answer after {say_seconds(self._limits.read)}.",
+            hint="Limits(read=...) waits longer.",
         )
 
 
@@ -187,10 +226,21 @@ class Reader:
         self._raw = Incoming(sock, limits, on_end)
         self._buffered = io.BufferedReader(self._raw, _BUFFER)
 
-    def expect(self, *, is_opening: bool = False) -> None:
-        """What comes next answers a new command; before a sign-in, by few lines."""
-        self._raw.is_opening = is_opening
-        self._raw.expect()
+    def expect(
+        self,
+        *,
+        is_opening: bool = False,
+        is_early: bool = False,
+        goes_on: bool = True,
+        until: float | None = None,
+    ) -> None:
+        """What comes next answers a new command: in few lines, where the classes ask by themselves
+        before a sign-in (`is_opening`); in few octets, where there was none yet (`is_early`). It
+        may take its time where it `goes_on` with mail; else it has `Limits.read`, or until
+        `until`."""
+        raw = self._raw
+        raw.is_opening, raw.is_early, raw.goes_on = is_opening, is_early, goes_on
+        raw.expect(until)
 
     def readline(self, most: int = -1) -> bytes:
         """A line with its end; nothing at the end of the connection, and `EOFError` where that came
@@ -376,7 +426,7 @@ def send_secret(channel: Channel | Excepted, sock: socket.socket | None, line: S
     try:
         send_in_pieces(sock, line.reveal() + CRLF)
         return
-    except Exception as error:  # noqa: BLE001 - raised again below
+    except BaseException as error:  # noqa: BLE001 - raised again below
         # Frames below hold the octets: a traceback that shows locals would show them.
         failed = error.with_traceback(None)
         failed.__context__ = failed.__cause__ = None

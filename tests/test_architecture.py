@@ -39,6 +39,7 @@ LAYERS: dict[str, float] = {
     "modes": 2.8,  # how a connection becomes private
     "policy": 3.0,
     "policy_file": 3.5,  # what SECUREMAIL_POLICY names
+    "watch": 3.9,  # an end for what OpenSSL would read for ever
     "wire": 4.0,
     "transcript": 4.02,  # a record that can be shown to anybody
     "connecting": 4.05,  # opens sockets

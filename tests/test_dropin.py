@@ -101,13 +101,6 @@ DIFFERENCES: dict[str, list[Difference]] = {
             r"\nwarned: PlaintextWarning: localhost:\d+ \(SMTP\): mail travels in clear, .*\Z",
         ),
     ],
-    "login_twice": [
-        Difference(
-            "503 is no success: what came with it was not checked by the server",
-            r"^\(503, b'5\.5\.1 Error: already authenticated'\)\n\(250, b'2\.0\.0 Ok'\)",
-            r"^ended by SMTPAuthenticationError .*\(503, b'5\.5\.1 Error: already authenticated'\)",
-        ),
-    ],
     "step_by_step": [
         Difference(
             "the error says why there is no second upgrade",

@@ -127,6 +127,8 @@ def test_nothing_is_left_to_say_at_the_end(vector: dict[str, Any]) -> None:
     if vector["mechanism"] in OAUTH and vector["outcome"] == "complete":
         exchange.respond(base64.b64encode(ERROR))
         before = False
+    if getattr(mechanism, "has_one_message", False) and not vector["dialogue"][1:]:
+        exchange.respond(b"")  # the same once more: some servers pass over an initial response
     with pytest.raises(Broken, match=f"went on asking after {vector['mechanism']} was done"):
         exchange.respond(b"")
     assert before or not mechanism.is_complete

@@ -117,8 +117,7 @@ def test_a_wrong_password(mail: Mail, world: ScramWorld) -> None:
     assert (error.code, error.mechanism) == ("authentication", "SCRAM-SHA-256")
     assert error.offered == ("PLAIN", "LOGIN", "CRAM-MD5")
     assert "A proof of the password had been sent, over verified TLS." in str(error)
-    assert 'auth=AuthPolicy(mechanisms=("PLAIN",))' in error.hint
-    assert 'auth = { mechanisms = ["PLAIN"] }' in error.hint
+    assert "PLAIN" not in error.hint, "the password may just be mistyped"
     assert_survives_pickling(error)
     assert leaks(shown_of(error), "another password") == []
     with pytest.raises(CredentialsRefused, match="takes no further sign-in"):

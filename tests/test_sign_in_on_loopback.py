@@ -187,7 +187,7 @@ def test_the_exception_is_for_one_attempt(name: str, world: World) -> None:
     with pytest.warns(PlaintextWarning):
         client.authenticate(Password(USER, PASSWORD))
     assert client._excepted is None
-    client._auth = AuthPolicy()
+    client._auth, client._auth_report = AuthPolicy(), None
     if name == "imap":
         client.state = "NONAUTH"
     with pytest.raises(CredentialsRefused):

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from ..channel import Verified
 from ..declining import Reply
-from ..errors import LimitExceeded, PolicyError, UpgradeRefused, printable
+from ..errors import LimitExceeded, PolicyError, SecureMailError, UpgradeRefused, printable
 from ..guard import Commands, first_word
 from ..sasl.credentials import Secret, encoded
 from ..upgrading import Upgrading
@@ -29,6 +29,7 @@ STANDARD: Any = imaplib.IMAP4  # captured: a program may put something else ther
 
 _LITERAL = re.compile(rb"\{(?P<size>[0-9]+)\+?\}\r?\n\Z")  # RFC 9051, 4.3
 _BRACES = (b"}\r\n", b"}\n")
+_FORM = re.compile(rb"(\*|\+|[A-P]{1,8}[0-9]{1,9})( (OK|NO|BAD|BYE|CAPABILITY)(?![^ ]))?")
 _ANNOUNCED = re.compile(rb"\{[0-9]+\+?\}\Z")  # at the end of a command: what follows is its text
 
 
@@ -54,12 +55,16 @@ class IMAP4Lines(Upgrading):
     state: str
     is_readonly: bool
     debug: int
+    _log: Callable[[str], None]
     error: type[Exception]
     abort: type[Exception]
     host: str
     port: int
     _encoding: str
 
+    # Whose replies bring no mail and ask for no long work.
+    _SHORT: ClassVar[frozenset[str]] = _COMMANDS.neutral | {"ENABLE", "NAMESPACE", "LANGUAGE"}
+    _last_command: str = ""
     _tag: bytes | None = None  # of the sign-in under way
 
     def _create_socket(self, timeout: float | None) -> socket.socket:
@@ -67,6 +72,29 @@ class IMAP4Lines(Upgrading):
         return self._connected()
 
     # -- writing
+
+    # The standard module's own would hold a sign-in that is spelled out in their frames, which a
+    # traceback may show.
+
+    def xatom(self, name: str, *args: Any) -> tuple[str, list[Any]]:
+        """Send a command that this class has no verb for; as the standard verb."""
+        hidden, name = Secret(args), name.upper()
+        del args
+        imaplib.Commands.setdefault(name, (self.state,))
+        found: tuple[str, list[Any]] = self._simple_command(name, *hidden.reveal())
+        return found
+
+    def _simple_command(self, name: str, *args: Any) -> Any:
+        hidden = Secret(args)
+        del args
+        with self._undivided():
+            return self._command_complete(name, self._command(name, *hidden.reveal()))
+
+    def _is_early(self) -> bool:
+        return self.state in ("NONAUTH", "LOGOUT")
+
+    def _goes_on(self) -> bool:
+        return not self._is_early() and self._last_command not in self._SHORT
 
     def _command(self, name: str, *args: Any) -> bytes:
         hidden = Secret((name, *args))
@@ -81,7 +109,7 @@ class IMAP4Lines(Upgrading):
         self._raise_ended()
         self._refuse_preauth()
         self._require_known(name)
-        word = first_word(name)
+        word = self._last_command = first_word(name)
         if self._admit(word) == "secret":
             return self._spell(word, hidden)
         parts = (part for part in hidden.reveal() if part is not None)
@@ -193,13 +221,18 @@ class IMAP4Lines(Upgrading):
 
     def _complete(self, name: str, tag: Any) -> Any:
         try:
-            return STANDARD._command_complete(self, name, tag)
+            done = STANDARD._command_complete(self, name, tag)
+            self._busy = False
+            return done
         except imaplib.IMAP4.error as error:
+            self._busy = False  # an abort is the end in any case
             self._scrub(error)
             if not isinstance(error, imaplib.IMAP4.abort):  # that is the end, and told as such
                 words = str(error).encode("utf-8", "backslashreplace")
                 self._spelled_is_answered("refusal", words)
-            raise
+            # Without the standard module's frames, which hold the server's words.
+            error.__context__ = None
+            raise error.with_traceback(None) from None
 
     def send(self, data: Any) -> None:
         """Send `data` as it is, guarded like a command; raises the error that ended the
@@ -209,7 +242,7 @@ class IMAP4Lines(Upgrading):
             data = Secret(octets_of(data, self._encoding))
             whole = data.reveal().endswith(b"\n")
             if self._admit_all(self._commands_in(data.reveal()), whole=whole):
-                self._sent = "the password"
+                self._begin_spelled("LOGIN")
                 self._write_spelled(Secret(data.reveal().removesuffix(CRLF)))
                 return
             data = data.reveal()
@@ -251,6 +284,9 @@ class IMAP4Lines(Upgrading):
             raise
         except OSError as error:
             self._raise_lost(error)
+        except BaseException as error:
+            self._break_off(error)
+            raise
         if len(octets) < size:
             self._raise_lost(EOFError())
         return octets
@@ -258,8 +294,6 @@ class IMAP4Lines(Upgrading):
     def readline(self) -> bytes:
         """A line of a response, with its end."""
         line = self._read_line()
-        if __debug__ and self._is_signing_in:
-            self._show(line)
         if not line.endswith(_BRACES):  # nearly all
             return line
         if (announced := _LITERAL.search(line)) and not self._fits(announced["size"]):
@@ -275,20 +309,25 @@ class IMAP4Lines(Upgrading):
     if __debug__:  # as the standard module has them
 
         def _mesg(self, s: str, secs: Any = None) -> None:
-            """During a sign-in what the server says is shown by `_show`, as far as it may be."""
-            if s.startswith(">") or not self._is_signing_in:
+            """During a sign-in `_get_line` shows what the server says, as far as it may be."""
+            if s.startswith(("> ", "< ")) or not self._is_signing_in:
                 STANDARD._mesg(self, s, secs)
 
-        def _log(self, line: str) -> None:
-            if line.startswith(">") or not self._is_signing_in:
-                STANDARD._log(self, line)
-
-        def _show(self, line: bytes) -> None:
-            text = f"< {self._quotable(line.rstrip(CRLF))!r}"
+    def _get_line(self) -> bytes:
+        """As the standard one. What is kept for `print_log` of a sign-in is only the form of a
+        line: to look through each for the password would cost more than the line is worth."""
+        line = self.readline()
+        if not line:
+            raise self.abort("socket error: EOF")
+        if not line.endswith(CRLF):
+            raise self.abort(f"socket error: unterminated line: {line!r}")
+        line = line[:-2]
+        if __debug__:
             if self.debug >= 4:
-                STANDARD._mesg(self, text)
+                self._mesg(f"< {(self._quotable(line) if self._is_signing_in else line)!r}")
             else:
-                STANDARD._log(self, text)
+                self._log(f"< {(_form_of(line) if self._is_signing_in else line)!r}")
+        return line
 
     def _fits(self, digits: bytes) -> bool:
         # By length first: int() refuses thousands of digits, with an error of its own.
@@ -301,7 +340,7 @@ class IMAP4Lines(Upgrading):
                 challenge, self.continuation_response = self.continuation_response, b""
                 return Reply("challenge", challenge or b"")  # kept nowhere: see `_quotable`
             if self.state == "LOGOUT" or "BYE" in self.untagged_responses:
-                raise EOFError("BYE")
+                raise self._close_for(self._unavailable() or EOFError("BYE"))
         kind, data = self.tagged_commands.pop(self._tag)
         self._tag = None
         raw = "BAD" if kind == "BAD" else data[-1]
@@ -339,6 +378,8 @@ class IMAP4Lines(Upgrading):
         except imaplib.IMAP4.readonly:
             raise
         except self.abort as error:
+            if self._is_signing_in:
+                self._scrub(error)
             self._raise_ended()
             if self._is_loss(error):
                 self._raise_lost(error)
@@ -359,14 +400,25 @@ class IMAP4Lines(Upgrading):
         is_abort = isinstance(error, imaplib.IMAP4.abort)
         return is_abort and said.startswith("socket error: ") and not whole
 
-    def _not_spoken(self, error: Exception) -> Exception:
+    def _unavailable(self) -> SecureMailError | None:
+        """The server's last words, where it said BYE (RFC 9051, 7.1.5)."""
         bye = self.untagged_responses.get("BYE")
-        if bye and isinstance(error, imaplib.IMAP4.error):
-            return IMAP4Unavailable(
-                f'the server declines: "{printable(self._without_secrets(_words(bye[-1])))}".',
-                hint="Try again later, or ask its administrator.",
-                **self._details(),
-            )
+        if not bye:
+            return None
+        return IMAP4Unavailable(
+            f'the server declines: "{printable(self._without_secrets(_words(bye[-1])))}".',
+            hint="Try again later, or ask its administrator.",
+            **self._details(),
+        )
+
+    def _lost(self, when: str, error: Exception) -> SecureMailError:
+        """A server that said why it hangs up is quoted."""
+        is_end = isinstance(error, EOFError) or self._is_end(error)
+        return (self._unavailable() if is_end else None) or super()._lost(when, error)
+
+    def _not_spoken(self, error: Exception) -> Exception:
+        if isinstance(error, imaplib.IMAP4.error) and (said := self._unavailable()):
+            return said
         if error.args == (None,):  # a greeting that the standard class takes for a continuation
             error = STANDARD.error('its greeting begins with "+"')
         return super()._not_spoken(error)
@@ -394,6 +446,11 @@ def _command_in(line: bytes) -> str:
     words = [word.decode("latin-1").upper() for word in line[:200].split(None, 3)[:3]]
     secret = IMAP4Lines._COMMANDS.secret.intersection(words)
     return min(secret, default="".join(words[1:2]))
+
+
+def _form_of(line: bytes) -> bytes:
+    found = _FORM.match(line)
+    return (found[0] if found else b"") + b" <not kept during a sign-in>"
 
 
 def _words(data: Any) -> bytes:

@@ -39,7 +39,7 @@ class IMAP4SignIn(IMAP4Lines):
         if authobject is not None and isinstance(mechanism, str):
             authobject = Secret(authobject)  # type: ignore[assignment]
             brought = Callers(mechanism.upper(), require_callable(authobject))
-            reply = self._talked(brought.name, lambda: self._run(brought))
+            reply = self._talked(brought.name, lambda: self._run(brought), mechanism=brought)
         else:
             reply = self._sign_in(mechanism)
         return self._signed_in(reply)
@@ -91,6 +91,9 @@ class IMAP4SignIn(IMAP4Lines):
 
     def _initial_response(self) -> bool:
         return "SASL-IR" in self.capabilities
+
+    def _refuses_the_form(self, reply: Reply) -> bool:
+        return reply.raw == "BAD" and b"[AUTH" not in reply.text.upper()
 
     def _command_sign_in(self, command: str, password: Password) -> Reply:
         user, secret = _quote(password.user.encode()), _quoted(password.password)

@@ -272,6 +272,7 @@ _AUTH: dict[str, Reader] = {  # as AuthPolicy has them
     "iterations": numbers,
     "seconds": a_number,
     "saslprep": text,
+    "initial_response": text,
 }
 _AUTH_OF_ONE: dict[str, Reader] = {"apop_in_clear": reason, "clear_on_loopback": reason}
 _STORE: dict[str, Reader] = {

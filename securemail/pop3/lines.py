@@ -32,12 +32,15 @@ class POP3Lines(Upgrading):
     _COMMANDS: ClassVar[Commands] = Commands(
         secret=frozenset({"USER", "PASS", "APOP", "RPOP", "AUTH"}),
         neutral=frozenset({"CAPA", "STLS", "NOOP", "QUIT", "UTF8", "LANG"}),
+        content=frozenset({"STAT", "LIST", "UIDL", "RETR", "TOP", "DELE", "RSET", "LAST"}),
     )
     _CHALLENGE = b"+ "
     _VIOLATION = POP3ProtocolViolation
     _AUTH_FAILED = POP3AuthenticationFailed
     _LOST = POP3ConnectionLost
     _STANDARD_ERROR = poplib.error_proto
+    _BRINGS_MAIL: ClassVar[frozenset[str]] = frozenset({"RETR", "TOP", "LIST", "UIDL"})
+    _last_command: str = ""
     # of the standard class
     _debugging: int = 0
     encoding: str
@@ -49,6 +52,26 @@ class POP3Lines(Upgrading):
 
     # -- writing
 
+    # The standard module's own would hold a sign-in that is spelled out in their frames, which a
+    # traceback may show.
+
+    def _shortcmd(self, line: str) -> bytes:
+        hidden = Secret(line)
+        del line
+        with self._undivided():
+            self._putcmd(hidden.reveal())
+            return self._getresp()
+
+    def _longcmd(self, line: str) -> tuple[bytes, list[bytes], int]:
+        hidden = Secret(line)
+        del line
+        with self._undivided():
+            self._putcmd(hidden.reveal())
+            return self._getlongresp()
+
+    def _goes_on(self) -> bool:
+        return self._last_command in self._BRINGS_MAIL
+
     def _putcmd(self, line: str) -> None:
         hidden = Secret(line)
         del line
@@ -59,7 +82,7 @@ class POP3Lines(Upgrading):
 
     def _putline(self, line: bytes | Secret) -> None:
         line = line if isinstance(line, Secret) else Secret(octets_of(line, self.encoding))
-        command = first_word(line.reveal())
+        command = self._last_command = first_word(line.reveal())
         if self.sock is None and self._ended is None:
             raise self._LOST("there is no connection any more.", hint="Make a new one.")
         if self._admit(command) == "secret":
@@ -89,7 +112,9 @@ class POP3Lines(Upgrading):
 
     def _getresp(self) -> bytes:
         """A status line (RFC 1939, 3): short, where a line of a message need not be."""
+        self._begin_reply()
         answer, octets = self._getline()
+        self._busy = False
         if octets > _LONGEST_STATUS:
             raise self._end(
                 LimitExceeded(
@@ -101,21 +126,27 @@ class POP3Lines(Upgrading):
         if self._debugging > 1:
             shown = self._quotable(answer) if self._is_signing_in else answer
             print("*resp*", repr(shown))  # noqa: T201 - as the standard module does
-        quotable = self._without_secrets(answer)
-        self._spelled_is_answered(_kind_of(answer), answer)
-        if not answer.startswith(b"+"):
-            raise poplib.error_proto(quotable)
-        return answer
+        if answer.startswith(b"+"):
+            self._spelled_is_answered(_kind_of(answer), answer)
+            return answer
+        answer = self._without_secrets(answer)
+        self._spelled_is_answered("refusal", answer)
+        raise poplib.error_proto(answer)
 
     def _getlongresp(self) -> tuple[bytes, list[bytes], int]:
         """A status line and the lines after it, dots unstuffed (RFC 1939, 3)."""
         answer = self._getresp()
+        self._busy = True
         try:
             text = self._open_reader().read_until_dot()
         except TimeoutError:
             raise
         except (OSError, EOFError) as error:
             self._raise_lost(error)
+        except BaseException as error:
+            self._break_off(error)
+            raise
+        self._busy = False
         lines, stuffed = _split(text)
         return answer, lines, len(text) - stuffed
 

@@ -17,6 +17,7 @@ from .lines import STANDARD, POP3Lines
 # RFC 5322, 3.6.4: a msg-id, in printable ASCII. A server that may choose other octets can learn a
 # password from digests (CVE-2007-1558).
 _TIMESTAMP = re.compile(rb"\+OK[^<]*(<[!-;=?A-~]+@[!-;=?A-~]+>)")
+_ABOUT_FORM = re.compile(rb"(?i)\b(syntax|arguments?|parameters?|malformed|base-?64)\b")
 
 
 class POP3SignIn(POP3Lines):
@@ -29,18 +30,21 @@ class POP3SignIn(POP3Lines):
     welcome: bytes
 
     def capa(self) -> dict[str, list[str]]:
-        """Capabilities as the standard verb returns them; raises the error that ended the
-        connection, where that would call it "not supported"."""
+        """Capabilities as the standard verb returns them, several lines of one name joined; raises
+        the error that ended the connection, where that would call it "not supported"."""
         self._raise_ended()
+        found: dict[str, list[str]] = {}
         try:
-            found: dict[str, list[str]] = STANDARD.capa(self)
+            for line in self._longcmd("CAPA")[1]:
+                name, *words = line.decode("ascii").split()
+                found.setdefault(name, []).extend(words)
         except SecureMailError:
             raise
         except (ValueError, IndexError) as error:  # not ASCII, or an empty line
             raise self._close_for(self._not_spoken(error)) from error
         except poplib.error_proto:
             self._raise_ended()
-            raise
+            raise poplib.error_proto("-ERR CAPA not supported by server")  # noqa: B904 - as it does
         return found
 
     def stat(self) -> tuple[int, int]:
@@ -62,8 +66,16 @@ class POP3SignIn(POP3Lines):
         reply, as `pass_` does. Raises `CredentialsRefused` (nothing was
         sent) and `POP3AuthenticationFailed`; either ends the attempt, nothing weaker follows.
         """
+        self._require_signed_out()
         raw: bytes = self._sign_in(credentials).raw
         return raw
+
+    def _require_signed_out(self) -> None:
+        self._raise_ended()
+        if self._auth_report is not None:
+            raise poplib.error_proto(
+                "-ERR signed in already; nothing was sent. Connect anew to sign in as another."
+            )
 
     def login(self, user: str, password: str) -> bytes:
         """`authenticate(Password(user, password))`."""
@@ -73,6 +85,7 @@ class POP3SignIn(POP3Lines):
     def user(self, user: str) -> bytes:
         """Send USER (RFC 1939, 7) as it is. Only over a verified channel, or with
         `AuthPolicy(clear_on_loopback=…)`."""
+        self._require_signed_out()
         name = Password(user, "unused").user  # checked as every user name is
         reply = self._attempt("USER", lambda: self._send_user(name), None)
         self._user = name
@@ -82,6 +95,7 @@ class POP3SignIn(POP3Lines):
         """Send PASS (RFC 1939, 7) as it is. Only over a verified channel, or with
         `AuthPolicy(clear_on_loopback=…)`."""
         pswd = Secret(pswd)  # type: ignore[assignment]
+        self._require_signed_out()
         credentials = Password(self._user or "unknown", pswd)  # checked as every password is
         reply = self._attempt("USER", lambda: self._send_pass(credentials), credentials)
         self._signed_in_by("USER", self._user)
@@ -105,6 +119,7 @@ class POP3SignIn(POP3Lines):
         this is to ask for it."""
         password = Secret(password)  # type: ignore[assignment]
         credentials = Password(user, password)
+        self._require_signed_out()
         self._require_fresh(APOP)
         self._apop_challenge()  # before anything is said
         return self._sign_in_by(APOP, credentials).text
@@ -134,6 +149,9 @@ class POP3SignIn(POP3Lines):
         line = f"APOP {credentials.user} {digest}".encode()
         self._write_secret(Secret(line), "APOP <user> <secret>")
         return self._read_verdict()
+
+    def _refuses_the_form(self, reply: Reply) -> bool:
+        return bool(_ABOUT_FORM.search(reply.text)) and b"[AUTH]" not in reply.text.upper()
 
     def _offer(self) -> Offer:
         mechanisms, has_user = self._capabilities()

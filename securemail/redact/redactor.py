@@ -26,7 +26,12 @@ SHOWN = 2000  # octets of a line
 _BEYOND = 512
 _LONGEST = 4 * 1024  # octets of a line for `hide`
 _WORD = re.compile(rb"\S+")
-_ADDRESS = re.compile(rb"(\"(?:[^\"\\]|\\.)*\"|[^\s<>@,;:()\[\]\"]+)@(?=[A-Za-z0-9\[\x80-\xff])")
+# What stands before "@": whole words, so that each octet is looked at once; quoted, as long as one
+# may be (RFC 5321, 4.5.3.1.1).
+_ADDRESS = re.compile(
+    rb"(\"(?:[^\"\\]|\\.){0,64}\"|(?<![^\s<>@,;:()\[\]\"])[^\s<>@,;:()\[\]\"]+)"
+    rb"@(?=[A-Za-z0-9\[\x80-\xff])"
+)
 _PRIVATE = 4  # octets: a shorter name counts only as a word of its own
 _SOMEONE, _USER, _SECRET = 1, 2, 3  # the larger wins
 _LABELS = {_SOMEONE: b"<someone>", _USER: b"<user>", _SECRET: b"<secret>"}

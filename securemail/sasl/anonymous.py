@@ -11,6 +11,7 @@ class Anonymous:
 
     name = "ANONYMOUS"
     takes = Nobody
+    has_one_message = True
 
     def __init__(self, credentials: Nobody, terms: Terms) -> None:
         self._credentials = credentials

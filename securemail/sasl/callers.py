@@ -7,7 +7,10 @@ from typing import Any
 
 from ..errors import PolicyError
 from ..secret import Secret
-from .mechanism import Cancelled
+from .mechanism import Cancelled, Refusal
+from .oauth import read_error
+
+_BEARERS = ("OAUTHBEARER", "XOAUTH2")
 
 
 def require_callable(given: Any) -> Any:
@@ -28,8 +31,11 @@ class Callers:
     """`answer` is called with each challenge, decoded; what it returns, text or octets, is sent.
     With `starts` it is called without one first, for the initial response."""
 
+    takes_words = answers_all = True  # the callable's affair
+
     def __init__(self, name: str, answer: Callable[..., Any], *, starts: bool = False) -> None:
         self.name = name
+        self.refusal: Refusal | None = None
         self.is_complete = False
         self.sent = ""
         self._answer = answer
@@ -40,6 +46,8 @@ class Callers:
 
     def answer(self, challenge: bytes) -> bytes | None:
         """None from the callable cancels, as the standard modules have it."""
+        if self.is_complete and self.name in _BEARERS:  # one message, and then the error
+            self.refusal = read_error(challenge, ())
         response = self._said(self._answer(challenge))
         if response is None:
             raise Cancelled
@@ -47,5 +55,6 @@ class Callers:
 
     def _said(self, response: Any) -> bytes | None:
         # As far as anybody knows here.
-        self.is_complete, self.sent = True, "the password"
+        self.is_complete = True
+        self.sent = "the token" if self.name in _BEARERS else "the password"
         return response.encode() if isinstance(response, str) else response

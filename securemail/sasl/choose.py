@@ -11,6 +11,7 @@ from .credentials import Password
 from .mechanisms import KNOWN
 
 APOP = "APOP"  # a command of POP3 that is asked for like a mechanism
+USER = "USER"  # likewise, though it is used without being asked for as well
 _SENDS_PASSWORD = ("PLAIN", "LOGIN")  # who wants these takes the protocol's own command as well
 # What may go over a loopback connection without TLS, where the policy has a reason for that. Never
 # what is made of a password: it can be guessed from.
@@ -50,15 +51,16 @@ class PassedOver(Value):
 
 
 def find_mechanism(wanted: Any) -> Any:
-    """The class for a name; a class itself; None for APOP. Raises `PolicyError` for others."""
+    """The class for a name; a class itself; None for a command. Raises `PolicyError` for others."""
     if isinstance(wanted, str):
         name = wanted.upper()
-        if name in KNOWN or name == APOP:
+        if name in KNOWN or name in (APOP, USER):
             return KNOWN.get(name)
         raise PolicyError(
             f"mechanisms={wanted!r}: there is no such mechanism here.",
             code="mechanisms",
-            hint=_meant(name) + f"Known: {', '.join([*KNOWN, APOP])}; or give a class of your own.",
+            hint=_meant(name)
+            + f"Known: {', '.join([*KNOWN, APOP, USER])}; or give a class of your own.",
         )
     missing = [n for n in ("name", "takes", "start", "answer") if not hasattr(wanted, n)]
     if missing:
@@ -140,14 +142,15 @@ def _ways(credentials: object, offer: Offer, wanted: Wanted) -> Iterator[Any]:
     """The ways that take such credentials, in order: those wanted, then the plain command."""
     is_password = isinstance(credentials, Password)
     for one in wanted:
-        if one == APOP:
+        if one in (APOP, USER):
             if is_password:
-                yield APOP
+                yield one
         elif isinstance(credentials, (found := find_mechanism(one)).takes):
             yield found
     if is_password and any(name in wanted for name in _SENDS_PASSWORD):
-        yield from (command for command in offer.commands if command != APOP)
-        yield from (name for name, _ in offer.notes if name != APOP)
+        others = {APOP, *(one for one in wanted if one == USER)}
+        yield from (command for command in offer.commands if command not in others)
+        yield from (name for name, _ in offer.notes if name not in others)
 
 
 def _objection(way: Any, credentials: Any, offer: Offer, line: Line) -> str:
@@ -160,7 +163,7 @@ def _objection(way: Any, credentials: Any, offer: Offer, line: Line) -> str:
         return "never without verified TLS"
     if name.endswith("-PLUS") and line.no_binding is not None:
         return f"no channel binding: {line.no_binding}"
-    if line.must_bind and not name.endswith("-PLUS"):
+    if line.must_bind and not getattr(way, "binds", False):
         return 'the policy says channel_binding="require", and this has none'
     if name == "EXTERNAL" and not line.has_certificate:
         return "there is no client certificate: TLSPolicy(client_certificate=...)"

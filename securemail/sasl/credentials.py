@@ -130,6 +130,23 @@ def _doubts(what: str, text: str) -> Iterator[str]:
         yield f"the {what} is in quotation marks"
     if any(unicodedata.category(character) == "Cf" for character in text):
         yield f"the {what} has an invisible character in it"
+    inside = text.strip()
+    if any(character.isspace() and character != " " for character in inside):
+        yield f"the {what} has a blank in it that is no ordinary one (a no-break space, say)"
+    if any(unicodedata.category(one) == "Pd" and one != "-" for one in inside):
+        yield f"the {what} has a dash in it that is no ordinary hyphen"
+    if any("\uff01" <= one <= "\uff5e" for one in inside):
+        yield f"the {what} has a full-width character in it"
+    if _is_mixed(inside):
+        yield f"the {what} mixes letters of several alphabets, some of which look alike"
+
+
+def _is_mixed(text: str) -> bool:
+    """Latin letters beside Cyrillic or Greek ones."""
+    import unicodedata
+
+    names = (unicodedata.name(one, "").partition(" ")[0] for one in text if one.isalpha())
+    return len(set(names) & {"LATIN", "CYRILLIC", "GREEK"}) > 1
 
 
 def _problem(what: str, text: object) -> tuple[str, str] | None:

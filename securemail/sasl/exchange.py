@@ -36,8 +36,14 @@ class Exchange:
         self._dialect = dialect
         self._mechanism = mechanism
         self._initial = initial
-        self._held: Secret | None = None
+        self._held: Secret | None = None  # the initial response, while it is still here
+        self._given: Secret | None = None  # where it went on the command line, and no further yet
         self._rounds = 0
+
+    @property
+    def gave_initial(self) -> bool:
+        """The command line had the initial response on it, and nothing was said since."""
+        return self._given is not None
 
     @property
     def sent(self) -> str:
@@ -53,6 +59,7 @@ class Exchange:
         encoded = Secret(encode(response.reveal()))
         line = Secret(plain + b" " + (encoded.reveal() or self._dialect.empty))
         if self._initial and len(line.reveal()) + 2 <= self._dialect.longest:
+            self._given = encoded
             return line
         self._held = encoded
         return Secret(plain)
@@ -68,10 +75,30 @@ class Exchange:
             # Its turn to ask for the initial response; servers put any text there.
             held, self._held = self._held, None
             return held
-        response = Secret(self._mechanism.answer(_decode(challenge)))
+        given, self._given = self._given, None
+        if given is not None and self._asks_again(challenge):
+            return given
+        response = Secret(self._mechanism.answer(self._read(challenge)))
         if response.reveal() is None:
             raise Broken(f"went on asking after {self._mechanism.name} was done")
         return Secret(encode(response.reveal()))
+
+    def _asks_again(self, challenge: bytes) -> bool:
+        """Some servers pass over an initial response and ask for it. Where one message is all there
+        is, whatever they ask is that; of other mechanisms an empty question is. The server has it
+        already, over the same channel."""
+        if getattr(self._mechanism, "answers_all", False):
+            return False
+        only_one = getattr(self._mechanism, "has_one_message", False)
+        return only_one or challenge.strip() in (b"", b"=")
+
+    def _read(self, challenge: bytes) -> bytes:
+        try:
+            return decode(challenge)
+        except ValueError:
+            if getattr(self._mechanism, "takes_words", False):
+                return challenge
+        raise Broken("sent a challenge that is not base64")
 
     def finish(self, words: bytes) -> None:
         """The server said success, in these `words`: believed only when the mechanism is done.
@@ -88,10 +115,3 @@ def _with_success(words: bytes) -> bytes:
         return decode((words.split() or [b""])[-1])
     except ValueError:
         return b""
-
-
-def _decode(challenge: bytes) -> bytes:
-    try:
-        return decode(challenge)
-    except ValueError:
-        raise Broken("sent a challenge that is not base64") from None

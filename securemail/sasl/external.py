@@ -12,6 +12,7 @@ class External:
 
     name = "EXTERNAL"
     takes = Who
+    has_one_message = True
 
     def __init__(self, credentials: Who, terms: Terms) -> None:
         self._credentials = credentials

@@ -15,6 +15,7 @@ class Login:
 
     name = "LOGIN"
     takes = Password
+    takes_words = True
 
     def __init__(self, credentials: Password, terms: Terms) -> None:
         self._credentials = credentials

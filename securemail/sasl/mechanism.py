@@ -69,6 +69,12 @@ class Mechanism(Protocol):
     `refusal`: a `Refusal`, once the server said one inside of the mechanism; and
     `awaits_proof`: True while nothing but the server's proof is due, which some servers put into
     their final word.
+
+    And about the channel: `binds`, an attribute of the class: True where it does not sign in
+    without `Terms.binding`, which `channel_binding="require"` asks for; and `bound`, the type of
+    the binding that it put into what was sent. A report names that one, and none for a mere name
+    that ends in -PLUS. `takes_words`: True where a challenge may be plain words, which end the
+    exchange of others as no base64.
     """
 
     @property

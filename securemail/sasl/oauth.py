@@ -20,6 +20,7 @@ class Bearer:
 
     name: ClassVar[str]
     takes = Token
+    takes_words = True
     after_error: ClassVar[bytes]  # what lets the server go on to its refusal
 
     def __init__(self, credentials: Token, terms: Terms) -> None:

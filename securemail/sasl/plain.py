@@ -12,6 +12,7 @@ class Plain:
 
     name = "PLAIN"
     takes = Password
+    has_one_message = True
 
     def __init__(self, credentials: Password, terms: Terms) -> None:
         self._credentials = credentials

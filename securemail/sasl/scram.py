@@ -42,6 +42,7 @@ class Scram:
 
     name: ClassVar[str]
     hash: ClassVar[str]
+    binds: ClassVar[bool] = False
     takes = Password
 
     def __init__(self, credentials: Password, terms: Terms, *, _nonce: str = "") -> None:
@@ -57,6 +58,7 @@ class Scram:
         self.refusal: Refusal | None = None
         self.is_complete = False
         self.sent = ""
+        self.bound: str | None = None
 
     @property
     def awaits_proof(self) -> bool:
@@ -113,6 +115,7 @@ class Scram:
     def _binding(self) -> bytes:
         """The header again, and what both ends know of the channel (RFC 5802, 5.1, "c")."""
         binding = self._terms.binding if self._gs2.startswith(b"p") else None
+        self.bound = binding[0] if binding else None
         return encode(self._gs2 + (binding[1].reveal() if binding else b""))
 
     def _derive(self, first: ServerFirst) -> bytes:
@@ -206,6 +209,7 @@ class ScramSHA1Plus(ScramSHA1):
     """RFC 5802, with channel binding."""
 
     name = "SCRAM-SHA-1-PLUS"
+    binds = True
 
 
 class ScramSHA256(Scram):
@@ -219,6 +223,7 @@ class ScramSHA256Plus(ScramSHA256):
     """RFC 7677, with channel binding."""
 
     name = "SCRAM-SHA-256-PLUS"
+    binds = True
 
 
 class ScramSHA512(Scram):
@@ -232,3 +237,4 @@ class ScramSHA512Plus(ScramSHA512):
     """draft-melnikov-scram-sha-512, with channel binding."""
 
     name = "SCRAM-SHA-512-PLUS"
+    binds = True

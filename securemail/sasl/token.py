@@ -25,7 +25,7 @@ class Token:
     """
 
     __slots__ = ("_source", "user")
-    advice = "Check the user name, and of the token its scope, whose it is, and its age."
+    advice = "Check the user name and the token's scope, owner and expiry."
 
     def __init__(self, user: str, token: str | Secret | Provider) -> None:
         is_given = isinstance(token, (str, Secret))

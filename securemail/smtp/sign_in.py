@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from ..declining import Reply
 from ..sasl.callers import Callers, require_callable
 from ..sasl.choose import Offer
 from ..sasl.credentials import Password, Secret
@@ -28,9 +29,13 @@ class SMTPSignIn(SMTPLines):
 
         `credentials`: a `Password`, `Token`, `External` or `Anonymous`. Returns the reply's code
         and words, as `login` does. Raises `CredentialsRefused` (nothing was sent) and
-        `SMTPAuthenticationFailed`; either ends the attempt, nothing weaker follows.
+        `SMTPAuthenticationFailed`; either ends the attempt, nothing weaker follows. In a session
+        that is signed in: 503, without a word to the server, which the standard module takes for
+        success as well.
         """
         self._require_credentials(credentials)
+        if self._auth_report is not None and self._ended is None:
+            return 503, b"5.5.1 Error: already authenticated"  # as servers say (RFC 4954, 4)
         self._line()
         with self._opening():
             self.ehlo_or_helo_if_needed()
@@ -52,12 +57,27 @@ class SMTPSignIn(SMTPLines):
         without an argument for the initial response, and with each challenge, decoded."""
         authobject = Secret(authobject)  # type: ignore[assignment]
         self._ir_wanted = initial_response_ok
-        self._auth_challenge_count = 0  # for the standard auth_login
-        brought = Callers(
-            mechanism.upper(), require_callable(authobject), starts=initial_response_ok
-        )
-        raw: tuple[int, bytes] = self._talked(brought.name, lambda: self._run(brought)).raw
+        called = Secret(require_callable(authobject))
+        self._auth_challenge_count = 0
+
+        def counted(*challenge: bytes) -> Any:
+            # As the standard `auth` counts, for the standard `auth_login`.
+            self._auth_challenge_count = self._auth_challenge_count + 1 if challenge else 1
+            return called.reveal()(*challenge)
+
+        def again() -> Callers:
+            self._auth_challenge_count = 0
+            return Callers(mechanism.upper(), counted, starts=initial_response_ok)
+
+        brought = again()
+        raw: tuple[int, bytes] = self._talked(
+            brought.name, lambda: self._run(brought, again), mechanism=brought
+        ).raw
         return raw
+
+    def _refuses_the_form(self, reply: Reply) -> bool:
+        code, words = reply.raw
+        return code in (500, 501) and not words.startswith(b"5.7.")
 
     def _initial_response(self) -> bool:
         return self._ir_wanted
