@@ -154,7 +154,7 @@ def secure(
 
     Raises `TLSError`, `CertificateRejected`, `TimeLimitExceeded`, `ConnectFailed`.
     """
-    wrapped = None
+    wrapped, watch = None, Watch(sock, None)
     try:
         sock.getpeername()  # fails after a reset, where wrap_socket would leave the socket open
         with sock.dup() as below:
@@ -163,11 +163,14 @@ def secure(
             )
             if isinstance(wrapped, GatedSocket):
                 wrapped.endpoint = (endpoint.port, endpoint.protocol)
-            with Watch(wrapped, deadline.end):
+            watch = Watch(wrapped, deadline.end)
+            with watch:
                 _shake_hands(wrapped, below, endpoint, deadline)
         return wrapped
     except BaseException as error:
-        raised = _handshake_error(wrapped, error, endpoint, deadline)
+        over = TimeoutError("records without data came without end")
+        found = over if watch.has_ended else error  # whatever that looked like
+        raised = _handshake_error(wrapped, found, endpoint, deadline)
         (wrapped or sock).close()
         if raised is error:
             raise

@@ -9,7 +9,8 @@ import socket
 import ssl
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .channel import Plaintext, Verified, require_verified
@@ -20,6 +21,7 @@ from .errors import (
     PolicyError,
     SecureMailError,
     TimeLimitExceeded,
+    printable,
     say_seconds,
 )
 from .guard import Guarded
@@ -38,6 +40,7 @@ from .wire import Reader, send_in_pieces, send_secret
 if TYPE_CHECKING:
     from .transcript import To
 
+_LAST_WORDS = 2.0  # seconds for the answer to QUIT or LOGOUT
 DEFAULT: Any = socket._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]
 
 
@@ -57,6 +60,9 @@ class Connection(Guarded):
     _server_hostname: Host | None = None
     _address: str = ""
     _reader: Reader | None = None
+    _farewell_until: float | None = None
+    _was_connected: bool = False
+    _context_gave_way: bool = False
 
     # -- reading: one bounded reader of ours in place of the standard file
 
@@ -88,7 +94,7 @@ class Connection(Guarded):
         said has one time."""
         if self._reader is None:
             return
-        until = None
+        until = self._farewell_until
         if self._is_opening and self._limits.read is not None:
             if self._open_until is None:
                 self._open_until = time.monotonic() + self._limits.read
@@ -99,6 +105,15 @@ class Connection(Guarded):
             goes_on=self._goes_on(),
             until=until,
         )
+
+    @contextmanager
+    def _farewell(self) -> Iterator[None]:
+        """Around the last words: nobody waits long for what does not matter any more."""
+        self._farewell_until = time.monotonic() + _LAST_WORDS
+        try:
+            yield
+        finally:
+            self._farewell_until = None
 
     def _is_early(self) -> bool:
         """Whether nobody has signed in yet, so that replies are small."""
@@ -139,17 +154,21 @@ class Connection(Guarded):
             send_in_pieces(self.sock, data)
         except TimeoutError:
             raise self._end(
-                TimeLimitExceeded(
+                self._SEND_TIME_LIMIT(
                     "the server took nothing of what it was sent for "
                     f"{say_seconds(self._limits.read)}.",
                     hint="It, or the line, may be overloaded; Limits(read=...) waits longer.",
                 )
             ) from None
         except OSError as error:
+            self._said_before_it_hung_up()
             self._raise_lost(error)
         except BaseException as error:
             self._break_off(error)
             raise
+
+    def _said_before_it_hung_up(self) -> None:
+        """Raise what the server said, where it did before it took no more."""
 
     def _send_secret(self, line: Secret, shown: str) -> None:
         """One line of a sign-in, and its end, over what it may travel over; `shown` is what may be
@@ -176,16 +195,47 @@ class Connection(Guarded):
         """A command goes out: its reply has the bounds to itself."""
         self._raise_ended()
         self._unheard = ""
+        if self.sock is None and self._was_connected:
+            self._raise_no_connection()
         if self.sock is not None:
             self._open_reader()
+            self._require_nothing_unasked()
             self._begin_reply()
+
+    def _raise_no_connection(self) -> None:
+        """After a goodbye; nothing where the standard module says it itself."""
+        raise self._LOST("there is no connection any more.", hint="Make a new one.")
+
+    def _nothing_is_due(self) -> bool:
+        """Whether no reply is on its way, so that one that is there was not asked for."""
+        return False
+
+    def _require_nothing_unasked(self) -> None:
+        """What came before a command would be taken for the answer to it."""
+        if self._busy or self._reader is None or not self._nothing_is_due():
+            return
+        try:
+            left = self._reader.leftover()
+        except (OSError, EOFError) as error:
+            self._raise_lost(error)
+        if left:
+            raise self._close_for(self._unasked(left.splitlines()[0]))
+
+    def _unasked(self, line: bytes) -> SecureMailError:
+        return self._VIOLATION(
+            f'the server said "{printable(line)}" without being asked.',
+            hint="It would be taken for the answer to the next command. Connect again.",
+            **self._details(),
+        )
 
     def _end(self, error: LimitExceeded) -> LimitExceeded:
         """A bound was crossed: close, and say the same at every later verb."""
-        hint = self._unheard if isinstance(error, TimeLimitExceeded) else ""
-        ended = type(error)(
-            error.message, code=error.code, hint=hint or error.hint, **self._details()
-        )
+        is_time = isinstance(error, TimeLimitExceeded)
+        hint = (self._unheard or self._doubt()) if is_time else ""
+        kind = self._LIMIT if type(error) is LimitExceeded else type(error)
+        if type(error) is TimeLimitExceeded:
+            kind = self._TIME_LIMIT
+        ended = kind(error.message, code=error.code, hint=hint or error.hint, **self._details())
         self._close_for(ended)
         return ended
 
@@ -261,9 +311,14 @@ class Connection(Guarded):
         self._ended, self._reader, self._settings = None, None, None
         self._address, self._went_by, self._dialled = "", None, None
         target, number = Host.parse(host), _port_number(port)
-        require_port(number, self._MODE, type(self).__name__)
-        says_it_all = self._policy is not None or self._context is not None
-        self._apply(None if says_it_all else settings_for(target, number))
+        settings = None if self._policy is not None else settings_for(target, number)
+        self._context_gave_way = False
+        if self._context is not None and settings is not None:
+            settings = settings if settings.is_for_this_server else None
+            self._take_context(self._context, settings)
+        if self._dials() and not (settings and settings.any_port):
+            require_port(number, self._MODE, type(self).__name__)
+        self._apply(settings)
         self._endpoint = Endpoint(
             host=target,
             name=self._server_hostname or target,
@@ -274,6 +329,18 @@ class Connection(Guarded):
         if self._MODE.is_private:
             self._tls_context()  # whatever is wrong with it is told before anything is connected
         self._begin_transcript()
+
+    def _take_context(self, given: ssl.SSLContext, settings: ServerSettings | None) -> None:
+        """One that the program brought, for this connection. It gives way to what the policy file
+        says of TLS with this very server, since somebody meant that; `[default]` is not it, and a
+        context that a policy made is a policy."""
+        of_file = settings is not None and settings.says_of_tls
+        self._context_gave_way = of_file and not isinstance(given, PolicyContext)
+        self._context = None if self._context_gave_way else given
+
+    def _dials(self) -> bool:
+        """Whether it is our socket that goes there: a subclass may bring one with TLS on it."""
+        return True
 
     def _begin_transcript(self) -> None:
         if self._transcript is not None:
@@ -314,6 +381,7 @@ class Connection(Guarded):
     def _accept(self, sock: socket.socket) -> None:
         """What `sock` is, and its limits; with the verdict made, its warnings."""
         assert self._endpoint is not None
+        self._was_connected = True
         sock.settimeout(self._limits.read)
         self._address = self._say_address(sock)
         self._channel = channel_of(sock, self._endpoint.name)
@@ -356,8 +424,15 @@ class Connection(Guarded):
             tls=tls,
             auth=self._auth_report,
             plaintext=self._plaintext if tls is None else None,
-            policy_file=self._settings.source if self._settings else None,
+            policy_file=self._policy_file(),
         )
+
+    def _policy_file(self) -> str | None:
+        """Which entry of it counts."""
+        if self._settings is None:
+            return None
+        instead = ", instead of the context that was given" if self._context_gave_way else ""
+        return self._settings.source + instead
 
 
 def _require_safe(context: ssl.SSLContext) -> None:

@@ -74,6 +74,9 @@ class Declining(Travel):
         is_token = name in ("OAUTHBEARER", "XOAUTH2")  # whoever spelled it
         is_password = not is_token and (credentials is None or isinstance(credentials, Password))
         known = hint_for(self._PROTOCOL, host, reply.text, password=is_password)
+        if not known and _is_about_mechanism(printable(reply.text)):
+            yield from self._about_the_way(others)
+            return
         usual = Token.advice if is_token else "Check what was given."
         yield known or getattr(credentials, "advice", usual)
         yield "The connection takes no second attempt."
@@ -81,6 +84,13 @@ class Declining(Travel):
             advised = usable(others, credentials, self._offered, self._over)[:1]
             how = "".join(f"; to use one: {say_how(name)}" for name in advised)
             yield f"The server also offers {', '.join(others)}{how}."
+
+    def _about_the_way(self, others: tuple[str, ...]) -> Iterator[str]:
+        """For words about the mechanism, whatever user name and password were."""
+        yield "That is about the way to sign in, not about the user name or the password."
+        if others:
+            by_command = "user() and pass_(), or " if others[0] == USER else ""
+            yield f"To take {others[0]}: {by_command}{say_how(others[0])}. Connect again for it."
 
     def _suspect(self, name: str) -> str:
         """Dovecot 2.4 hangs up at a binding that it does not know, without a word."""

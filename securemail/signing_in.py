@@ -129,6 +129,7 @@ class SigningIn(Declining):
             self._transcript.credentials(credentials)
         with self._excepting(name), self._hushing(credentials), self._during_sign_in(name):
             reply = talk()
+            self._busy = False
             if reply.kind != "success" or self._repeats_a_secret(reply.text):
                 reply = reply.without(self._secrets())
         if reply.kind != "success":

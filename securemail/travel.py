@@ -57,7 +57,8 @@ class Travel(Trouble):
         """What the socket in use now is, whoever put it there (a subclass that goes by a proxy)."""
         held = self._channel
         is_known = isinstance(held, Verified) and held.sock is self.sock
-        is_known = is_known and not has_ended(self.sock)
+        if has_ended(self.sock) and self.sock.fileno() != -1:  # closed, it is still reported on
+            is_known = False
         if self._endpoint is not None and self.sock is not None and not is_known:
             self._channel = channel_of(self.sock, self._endpoint.name)
         return self._channel

@@ -14,6 +14,7 @@ from .channel import Verified
 from .connecting import Endpoint
 from .errors import (
     ConnectReset,
+    LimitExceeded,
     ProtocolViolation,
     SecureMailError,
     TimeLimitExceeded,
@@ -23,7 +24,8 @@ from .errors import (
 )
 from .modes import spoken_instead
 from .policy import Limits
-from .tls.refusal import tls_error
+from .tls.handshake import NOT_TLS
+from .tls.refusal import refused_by_its_own, tls_error
 
 if TYPE_CHECKING:
     from .transcript import Transcript
@@ -45,6 +47,11 @@ class Trouble:
     _VIOLATION: ClassVar[type[ProtocolViolation]]  # also the standard module's error
     _LOST: ClassVar[type[ConnectReset]]  # likewise
     _STANDARD_ERROR: ClassVar[type[Exception]]  # the standard module's own
+    # These are the standard module's as well, where it has one.
+    _LIMIT: ClassVar[type[LimitExceeded]] = LimitExceeded
+    _TIME_LIMIT: ClassVar[type[TimeLimitExceeded]] = TimeLimitExceeded
+    _SEND_TIME_LIMIT: ClassVar[type[TimeLimitExceeded]] = TimeLimitExceeded
+    _TLS_LOST: ClassVar[type[TLSError]] = TLSError
 
     _limits: Limits = Limits()
     _endpoint: Endpoint | None = None
@@ -125,6 +132,10 @@ class Trouble:
                 self._break_off(error)
             raise
 
+    def _doubt(self) -> str:
+        """What may have been done all the same, where the answer to it is missing."""
+        return ""
+
     def _details(self) -> dict[str, Any]:
         """For an error: where, and whether credentials were sent, and what of them."""
         details: dict[str, Any] = self._endpoint.details() if self._endpoint else {}
@@ -146,18 +157,31 @@ class Trouble:
             return error
         cause = error.__context__ if isinstance(error.__context__, OSError) else error
         if isinstance(cause, TimeoutError):
-            return TimeLimitExceeded(
+            return self._TIME_LIMIT(
                 f"the server said nothing for {say_seconds(self._limits.read)}, {when}.",
-                hint=self._unheard or "It may be overloaded; Limits(read=...) waits longer.",
+                hint=self._unheard
+                or self._doubt()
+                or "It may be overloaded; Limits(read=...) waits longer.",
                 **details,
             )
         ended = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return refused_by_its_own(cause, details)
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, ended):
-            return tls_error(cause, details, self._offered_certificate())
+            if cause.reason in NOT_TLS and not self._is_opening:
+                return self._LOST(
+                    f"the server went on in clear where TLS was, {when}: a farewell, as some "
+                    "servers say one when they close a connection that was idle, or stop.",
+                    hint=self._doubt() or "Nothing of it was read. Make a new connection.",
+                    **details,
+                )
+            found = tls_error(cause, details, self._offered_certificate())
+            return self._TLS_LOST(found.message, code=found.code, hint=found.hint, **details)
         return self._LOST(
             f"the server hung up {when}.",
             number=getattr(cause, "errno", None),
             hint=self._unheard
+            or self._doubt()
             or self._suspected
             + (self._hung_up if self._sent and self._is_signing_in else _NO_REASON),
             **details,

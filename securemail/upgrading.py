@@ -46,7 +46,8 @@ class Upgrading(Connection):
         self._raise_ended()
         self._require_connected()
         with self._all_or_nothing():
-            self._context = self._checked(context) or self._context
+            if (given := self._checked(context)) is not None:
+                self._take_context(given, self._settings)
             self._require_name()
             to_use = self._tls_context()
             self._require_nothing_left("before the command")
@@ -72,6 +73,7 @@ class Upgrading(Connection):
         )
         plain = None
         try:
+            self._dialled = None
             plain, self.sock = self.sock, None  # whatever becomes of it, nobody talks over it again
             self.sock = secure(plain, context, self._endpoint, Deadline(self._limits.connect))
         except TLSError as error:

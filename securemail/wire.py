@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from .policy import Limits
 
 CRLF = b"\r\n"
-_DOTS = (b".\r\n", b".\n")  # the last line of a multi-line reply, as it is met
-_RARE_DOT = b"\r.\n"  # and as the standard module takes it
 _FORBIDDEN = (b"\r", b"\n", b"\0")
 _BUFFER = 64 * 1024  # octets: a few TLS records
 _CHUNK = 1024 * 1024  # octets that are allocated before they have come
@@ -257,21 +255,23 @@ class Reader:
         self._raw.count_lines(1)
         return line
 
-    def read_until_dot(self) -> bytes:
-        """A multi-line reply (RFC 1939, 3) without its last line, which is a dot alone. Raises
-        `EOFError` where the connection ends before. In blocks: a line at a time is slow."""
+    def read_until_dot(self, line_end: bytes = CRLF) -> bytes:
+        """A multi-line reply (RFC 1939, 3) without its last line, which is a dot alone between two
+        of the server's line ends, and nothing like it: else a mail's sender could end it, and say
+        what follows in the server's place. Raises `EOFError` where the connection ends before. In
+        blocks: a line at a time is slow."""
         data, self._begun = bytearray(self._begun), b""
         self._raw.is_bulk = True
         try:
-            while (end := self._more(data)) < 0:
+            while (end := self._more(data, line_end)) < 0:
                 pass
         finally:
             self._raw.is_bulk = False
         return bytes(memoryview(data)[:end])
 
-    def _more(self, data: bytearray) -> int:
+    def _more(self, data: bytearray, line_end: bytes) -> int:
         """Move to `data` what is buffered, up to a dot alone; where that is, or -1."""
-        start = max(len(data) - 3, 0)  # a dot may come in pieces
+        start = max(len(data) - 4, 0)  # a dot may come in pieces
         block = self._buffered.peek(1)
         if self._raw.ran_out:  # a time-out of the caller's own: the rest of it would be misread
             raise self._on_end(
@@ -284,10 +284,9 @@ class Reader:
         self._require_short_lines(len(data) - data.rfind(b"\n") - 1, block)
         before = len(data)
         data += block
-        end = _find_dot(data, start)
+        end = _find_dot(data, start, line_end)
         if end >= 0:
-            last = data.index(b"\n", end) + 1
-            del data[last:]
+            del data[end + 1 + len(line_end) :]
         self._buffered.read(len(data) - before)
         self._raw.count_lines(data.count(b"\n", before))
         return end
@@ -356,16 +355,13 @@ class Reader:
         )
 
 
-def _find_dot(data: bytearray, start: int) -> int:
+def _find_dot(data: bytearray, start: int, line_end: bytes = CRLF) -> int:
     """Where the line begins that is a dot alone, or -1."""
-    if start == 0 and data.startswith((*_DOTS, _RARE_DOT)):
+    last = b"." + line_end
+    if start == 0 and data.startswith(last):
         return 0
-    at = data.find(b"\n.", start)
-    while at >= 0 and not data.startswith(_DOTS, at + 1):  # a dot that is stuffed
-        at = data.find(b"\n.", at + 2)
-    rare = data.find(b"\n" + _RARE_DOT, start, at + 1 if at >= 0 else len(data))
-    at = rare if rare >= 0 else at
-    return at + 1 if at >= 0 else -1
+    at = data.find(line_end + last, start)
+    return at + len(line_end) if at >= 0 else -1
 
 
 def octets_of(value: Any, encoding: str = "ascii") -> bytes:

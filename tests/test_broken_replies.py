@@ -170,9 +170,7 @@ def reply_without_end(conversation: Conversation, protocol: str, tag: bytes) -> 
 @every_verb
 def test_a_line_without_end(protocol: str, verb: str, server: Server) -> None:
     with server.signed_in(protocol, line_without_end) as (client, _):
-        # The standard SMTP has a bound of its own, 8,192 octets.
-        kind = ProtocolViolation if protocol == "smtp" else LimitExceeded
-        assert_it_ends(client, protocol, verb, kind)
+        assert_it_ends(client, protocol, verb, LimitExceeded)
 
 
 MANY_LINES = [pair for pair in EVERY_VERB if pair not in [("pop3", "noop"), ("pop3", "stat")]]

@@ -170,7 +170,7 @@ def test_a_server_that_demands_one_and_gets_none(
     with failing(server) as failure:
         mail.attempt(server, policy=policy_of(pki, people))
     assert_nothing_said(failure.records)
-    assert type(failure.error) is TLSError
+    assert isinstance(failure.error, TLSError)
     assert failure.error.code == "client-certificate-wanted"
     assert "the server demands a client certificate. No password was sent." in failure.text
     assert "TLSPolicy(client_certificate=ClientCertificate(...))" in failure.error.hint
@@ -192,7 +192,7 @@ def test_a_server_that_does_not_like_ours(
     with failing(server) as failure:
         mail.attempt(server, policy=policy_of(pki, people, name))
     assert_nothing_said(failure.records)
-    assert type(failure.error) is TLSError
+    assert isinstance(failure.error, TLSError)
     assert failure.error.code == "client-certificate-refused"
     assert people.fingerprint(name) in failure.text
     assert "(unknown certificate authority). No password was sent." in failure.text
@@ -221,7 +221,7 @@ def test_refused_after_the_upgrade(
     with failing(server) as failure:
         way.upgrade(client, server.port, policy=policy_of(pki, people, *files))
         client.login("user", "password")
-    assert type(failure.error) is TLSError
+    assert isinstance(failure.error, TLSError)
     assert failure.error.code == code
     assert failure.error.credentials_sent is False
 

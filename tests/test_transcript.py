@@ -779,7 +779,7 @@ def test_a_bound_that_is_crossed(studio: Studio) -> None:
     with studio.recording(MAIL["pop3"], script, limits=Limits(line=1000)) as take:
         with pytest.raises(LimitExceeded):
             take.client.noop()
-    assert take.lines[-1].text.startswith("LimitExceeded (limit-line): ")
+    assert take.lines[-1].text.startswith("POP3LimitExceeded (limit-line): ")
     assert take.said("C")[-1] == "NOOP"
 
 

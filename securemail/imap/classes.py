@@ -9,12 +9,14 @@ from __future__ import annotations
 import imaplib
 import ssl
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..connector import Connector
-from ..errors import PolicyError
+from ..errors import PolicyError, SecureMailError
 from ..modes import CLEAR, STARTTLS, TLS
 from ..policy import AuthPolicy, Limits, TLSPolicy
+from .errors import IMAP4Unavailable
 from .lines import STANDARD
 from .sign_in import IMAP4SignIn
 
@@ -99,6 +101,12 @@ class IMAP4(IMAP4SignIn, imaplib.IMAP4):
         self.debug = self.debug or _OURS.__dict__.get("Debug", 0)
         STANDARD.open(self, host, port, timeout)
 
+    def _get_capabilities(self) -> None:
+        """As the standard class; and IMAP4rev2 alone is IMAP4 as well (RFC 9051, E)."""
+        STANDARD._get_capabilities(self)
+        if "IMAP4REV2" in self.capabilities and "IMAP4REV1" not in self.capabilities:
+            self.capabilities = (*self.capabilities, "IMAP4REV1")
+
     # -- verbs that look at something else before they would send anything
 
     def uid(self, command: str, *args: Any) -> tuple[str, list[Any]]:
@@ -110,6 +118,29 @@ class IMAP4(IMAP4SignIn, imaplib.IMAP4):
         """As the standard verb; raises the error that ended the connection, if one did."""
         self._raise_ended()
         return STANDARD.enable(self, capability)  # type: ignore[no-any-return]
+
+    # -- the end
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """LOGOUT; its answer is waited for two seconds at the most. After an exception only close:
+        the server may be in the middle of a reply."""
+        if self.state == "LOGOUT":
+            return
+        if kind is None:
+            with suppress(OSError, self.error, SecureMailError):
+                self.logout()
+                return
+        self._close_now()
+
+    def logout(self) -> tuple[str, list[Any]]:
+        """LOGOUT, and close; the server's BYE, also one that it has said before. Its answer is
+        waited for two seconds at the most."""
+        if isinstance(self._ended, IMAP4Unavailable):
+            self.state = "LOGOUT"
+            return "BYE", [self._last_words]
+        with self._farewell():
+            reply: tuple[str, list[Any]] = STANDARD.logout(self)
+        return reply
 
     # -- the upgrade
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import imaplib
 
-from ..errors import AuthenticationFailed, ConnectFailed, ConnectReset, ProtocolViolation
+from ..errors import (
+    AuthenticationFailed,
+    ConnectFailed,
+    ConnectReset,
+    LimitExceeded,
+    ProtocolViolation,
+    TimeLimitExceeded,
+)
 
 
 class IMAP4ProtocolViolation(ProtocolViolation, imaplib.IMAP4.abort):
@@ -13,6 +20,15 @@ class IMAP4ProtocolViolation(ProtocolViolation, imaplib.IMAP4.abort):
 
 class IMAP4ConnectionLost(ConnectReset, imaplib.IMAP4.abort):
     """The server hung up; also an `IMAP4.abort`."""
+
+
+class IMAP4LimitExceeded(LimitExceeded, imaplib.IMAP4.abort):
+    """The server sent too much, and the connection was closed; also an `imaplib.IMAP4.abort`."""
+
+
+class IMAP4SendTimeLimitExceeded(TimeLimitExceeded, imaplib.IMAP4.abort):
+    """The server took nothing of what it was sent in time; also an `IMAP4.abort`, as whatever fails
+    while something is sent. (A reply that is late is a `TimeoutError` alone, as ever.)"""
 
 
 class IMAP4Unavailable(ConnectFailed, imaplib.IMAP4.abort):

@@ -21,7 +21,9 @@ from .closed_mailbox import explained
 from .errors import (
     IMAP4AuthenticationFailed,
     IMAP4ConnectionLost,
+    IMAP4LimitExceeded,
     IMAP4ProtocolViolation,
+    IMAP4SendTimeLimitExceeded,
     IMAP4Unavailable,
 )
 
@@ -29,6 +31,9 @@ STANDARD: Any = imaplib.IMAP4  # captured: a program may put something else ther
 
 _LITERAL = re.compile(rb"\{(?P<size>[0-9]+)\+?\}\r?\n\Z")  # RFC 9051, 4.3
 _BRACES = (b"}\r\n", b"}\n")
+_BLANK = (b"\r\n", b"\n")
+_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_WORDS = re.compile(rb"(\* (?:[0-9]+ )?|[A-P]+[0-9]+ )([A-Za-z-]+)( \[[A-Za-z-]+)?")
 _FORM = re.compile(rb"(\*|\+|[A-P]{1,8}[0-9]{1,9})( (OK|NO|BAD|BYE|CAPABILITY)(?![^ ]))?")
 _ANNOUNCED = re.compile(rb"\{[0-9]+\+?\}\Z")  # at the end of a command: what follows is its text
 
@@ -45,6 +50,8 @@ class IMAP4Lines(Upgrading):
     _AUTH_FAILED = IMAP4AuthenticationFailed
     _LOST = IMAP4ConnectionLost
     _STANDARD_ERROR = imaplib.IMAP4.error
+    _LIMIT = IMAP4LimitExceeded
+    _SEND_TIME_LIMIT = IMAP4SendTimeLimitExceeded
     # of the standard class
     tagged_commands: dict[bytes, Any]
     untagged_responses: dict[str, list[Any]]
@@ -65,11 +72,17 @@ class IMAP4Lines(Upgrading):
     # Whose replies bring no mail and ask for no long work.
     _SHORT: ClassVar[frozenset[str]] = _COMMANDS.neutral | {"ENABLE", "NAMESPACE", "LANGUAGE"}
     _last_command: str = ""
+    _after_literal: bool = False  # what was read last
+    _open_parentheses: int = 0  # of the response that is being read
+    _last_words: bytes = b""  # of a BYE
     _tag: bytes | None = None  # of the sign-in under way
 
     def _create_socket(self, timeout: float | None) -> socket.socket:
         sys.audit("imaplib.open", self, self.host, self.port)
         return self._connected()
+
+    def _dials(self) -> bool:
+        return type(self)._create_socket is IMAP4Lines._create_socket
 
     # -- writing
 
@@ -289,13 +302,26 @@ class IMAP4Lines(Upgrading):
             raise
         if len(octets) < size:
             self._raise_lost(EOFError())
+        self._after_literal = True
         return octets
+
+    def _is_blank_to_spare(self) -> bool:
+        """Some servers put a line end between two responses, or after a literal within parentheses:
+        there nothing else than more of them can come (python/cpython#88574)."""
+        return not self._after_literal or self._open_parentheses > 0
 
     def readline(self) -> bytes:
         """A line of a response, with its end."""
         line = self._read_line()
+        while line in _BLANK and self._is_blank_to_spare():
+            line = self._read_line()
+        self._after_literal = False
+        if line[:1] in b"*" + self.__dict__.get("tagpre", b"")[:1]:
+            line = _in_capitals(line)
         if not line.endswith(_BRACES):  # nearly all
+            self._open_parentheses = 0
             return line
+        self._open_parentheses += _parentheses(line)
         if (announced := _LITERAL.search(line)) and not self._fits(announced["size"]):
             raise self._end(
                 LimitExceeded(
@@ -405,8 +431,9 @@ class IMAP4Lines(Upgrading):
         bye = self.untagged_responses.get("BYE")
         if not bye:
             return None
+        self._last_words = self._without_secrets(_words(bye[-1]))
         return IMAP4Unavailable(
-            f'the server declines: "{printable(self._without_secrets(_words(bye[-1])))}".',
+            f'the server declines: "{printable(self._last_words)}".',
             hint="Try again later, or ask its administrator.",
             **self._details(),
         )
@@ -446,6 +473,21 @@ def _command_in(line: bytes) -> str:
     words = [word.decode("latin-1").upper() for word in line[:200].split(None, 3)[:3]]
     secret = IMAP4Lines._COMMANDS.secret.intersection(words)
     return min(secret, default="".join(words[1:2]))
+
+
+def _in_capitals(line: bytes) -> bytes:
+    """The words of the protocol in a response, which any case will do for (RFC 9051, 9), as the
+    standard module knows them."""
+    found = _WORDS.match(line)
+    if found is None or (found[2].isupper() and (found[3] or b"X").isupper()):
+        return line
+    return found[1] + found[2].upper() + (found[3] or b"").upper() + line[found.end() :]
+
+
+def _parentheses(line: bytes) -> int:
+    """How many more are opened than closed, outside of quoted strings."""
+    text = _QUOTED.sub(b"", line)
+    return text.count(b"(") - text.count(b")")
 
 
 def _form_of(line: bytes) -> bytes:

@@ -31,6 +31,9 @@ class ServerSettings(Value, kw_only=True):
 
     `policy`: `TLSPolicy()` where none is given. `plaintext`: the reason why mail may travel in
     clear there, without sign-in. `source`: file and table, for reports and errors.
+    `is_for_this_server`: it is an entry of its own, not `[default]`; `says_of_tls`: and says whom
+    to believe there, or over what TLS. `any_port`: the reason why it speaks the other way on a
+    usual port (STARTTLS on 993, say).
     """
 
     policy: TLSPolicy = cast(TLSPolicy, None)  # made when needed: it would build a context here
@@ -38,6 +41,9 @@ class ServerSettings(Value, kw_only=True):
     server_hostname: str | None = None
     plaintext: str | None = None
     source: str = ""
+    is_for_this_server: bool = False
+    says_of_tls: bool = False
+    any_port: str | None = None
 
     def _check(self) -> None:
         if cast("TLSPolicy | None", self.policy) is None:
@@ -64,6 +70,9 @@ def settings_for(host: Host, port: int) -> ServerSettings | None:
         server_hostname=entry.found.get("server_hostname"),
         plaintext=entry.found.get("plaintext"),
         source=str(entry.at),
+        is_for_this_server=entry.is_for_one,
+        says_of_tls=entry.is_for_one and entry.says_of_tls,
+        any_port=entry.found.get("any_port"),
     )
 
 

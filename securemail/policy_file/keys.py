@@ -46,6 +46,11 @@ class Entry(Value, kw_only=True):
 
     at: Location
     found: dict[str, Any]
+    is_for_one: bool = False  # server, and not `[default]`
+
+    @property
+    def says_of_tls(self) -> bool:
+        return any(name in self.found for name in (*_TLS, *_MADE_OF_FILES))
 
     def policy(self) -> TLSPolicy:
         """Reads the files that the entry names. Raises `PolicyError` with the place in front."""
@@ -73,7 +78,7 @@ def server(value: object, at: Location) -> Entry:
             "Give the port that has TLS an entry of its own, such as "
             '[servers."mail.example.org:465"].',
         )
-    return Entry(at=at, found=found)
+    return Entry(at=at, found=found, is_for_one=True)
 
 
 def _version(value: object, at: Location) -> str:
@@ -266,6 +271,7 @@ _ONE_SERVER: dict[str, Reader] = {
     "auth": _auth_of_one,
     "server_hostname": _name,
     "plaintext": reason,
+    "any_port": reason,
 }
 _AUTH: dict[str, Reader] = {  # as AuthPolicy has them
     "mechanisms": texts,

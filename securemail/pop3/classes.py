@@ -18,7 +18,7 @@ from ..modes import CLEAR, STARTTLS, TLS
 from ..policy import AuthPolicy, Limits, TLSPolicy
 from .errors import is_refusal
 from .lines import STANDARD
-from .sign_in import POP3SignIn
+from .sign_in import POP3SignIn, challenge_in
 
 if TYPE_CHECKING:
     from ..transcript import To
@@ -118,9 +118,10 @@ class POP3(POP3SignIn, poplib.POP3):
         return reply
 
     def _forget(self) -> None:
-        """All but the greeting's text, which APOP digests: that goes to the verified server, so a
-        forged one only fails."""
+        """Of the greeting the message-id is kept, which APOP digests: that goes to the verified
+        server, so a forged one only fails."""
         self._tls_established = True
+        self._said_in_clear, self.welcome = challenge_in(self.welcome), b"+OK"
         self._user = self._listed = None
 
     # -- context manager, as the other two protocols have it

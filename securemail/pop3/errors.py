@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import poplib
 
-from ..errors import AuthenticationFailed, ConnectFailed, ConnectReset, ProtocolViolation
+from ..errors import (
+    AuthenticationFailed,
+    ConnectFailed,
+    ConnectReset,
+    LimitExceeded,
+    ProtocolViolation,
+)
 
 
 class POP3ProtocolViolation(ProtocolViolation, poplib.error_proto):
@@ -13,6 +19,10 @@ class POP3ProtocolViolation(ProtocolViolation, poplib.error_proto):
 
 class POP3ConnectionLost(ConnectReset, poplib.error_proto):
     """The server hung up; also a `poplib.error_proto`."""
+
+
+class POP3LimitExceeded(LimitExceeded, poplib.error_proto):
+    """The server sent too much, and the connection was closed; also an `poplib.error_proto`."""
 
 
 class POP3Unavailable(ConnectFailed, poplib.error_proto):

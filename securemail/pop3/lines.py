@@ -16,6 +16,7 @@ from ..wire import CRLF, octets_of, require_line
 from .errors import (
     POP3AuthenticationFailed,
     POP3ConnectionLost,
+    POP3LimitExceeded,
     POP3ProtocolViolation,
     POP3Unavailable,
     is_refusal,
@@ -39,8 +40,11 @@ class POP3Lines(Upgrading):
     _AUTH_FAILED = POP3AuthenticationFailed
     _LOST = POP3ConnectionLost
     _STANDARD_ERROR = poplib.error_proto
+    _LIMIT = POP3LimitExceeded
     _BRINGS_MAIL: ClassVar[frozenset[str]] = frozenset({"RETR", "TOP", "LIST", "UIDL"})
     _last_command: str = ""
+    _line_end: bytes = b"\r\n"  # of the server, as its last status line had it
+    _due: int = 0  # commands that are not answered yet
     # of the standard class
     _debugging: int = 0
     encoding: str
@@ -49,6 +53,9 @@ class POP3Lines(Upgrading):
 
     def _create_socket(self, timeout: float | None) -> socket.socket:
         return self._connected()
+
+    def _dials(self) -> bool:
+        return type(self)._create_socket is POP3Lines._create_socket
 
     # -- writing
 
@@ -89,6 +96,7 @@ class POP3Lines(Upgrading):
             return self._write_secret(line, self._begin_spelled(command))
         require_line(line.reveal())
         self._expect()
+        self._due += 1
         if self._debugging > 1:
             print("*put*", repr(line.reveal()))  # noqa: T201 - as the standard module does
         sys.audit("poplib.putline", self, line.reveal())
@@ -108,6 +116,7 @@ class POP3Lines(Upgrading):
         if self._debugging > 1:
             shown = self._quotable(line) if self._is_signing_in else line
             print("*get*", repr(shown))  # noqa: T201 - as the standard module does
+        self._line_end = b"\r\n" if line.endswith(b"\r\n") else b"\n"
         return _without_end(line), len(line)
 
     def _getresp(self) -> bytes:
@@ -115,6 +124,7 @@ class POP3Lines(Upgrading):
         self._begin_reply()
         answer, octets = self._getline()
         self._busy = False
+        self._due = max(self._due - 1, 0)
         if octets > _LONGEST_STATUS:
             raise self._end(
                 LimitExceeded(
@@ -126,9 +136,12 @@ class POP3Lines(Upgrading):
         if self._debugging > 1:
             shown = self._quotable(answer) if self._is_signing_in else answer
             print("*resp*", repr(shown))  # noqa: T201 - as the standard module does
-        if answer.startswith(b"+"):
-            self._spelled_is_answered(_kind_of(answer), answer)
+        kind = _kind_of(answer)
+        if kind == "success" or (kind == "challenge" and self._is_signing_in):
+            self._spelled_is_answered(kind, answer)
             return answer
+        if not answer.startswith(b"-"):  # "+OKAY", or nothing of POP3 (RFC 1939, 3)
+            raise self._close_for(self._not_spoken(poplib.error_proto(answer)))
         answer = self._without_secrets(answer)
         self._spelled_is_answered("refusal", answer)
         raise poplib.error_proto(answer)
@@ -138,7 +151,7 @@ class POP3Lines(Upgrading):
         answer = self._getresp()
         self._busy = True
         try:
-            text = self._open_reader().read_until_dot()
+            text = self._open_reader().read_until_dot(self._line_end)
         except TimeoutError:
             raise
         except (OSError, EOFError) as error:
@@ -147,8 +160,16 @@ class POP3Lines(Upgrading):
             self._break_off(error)
             raise
         self._busy = False
-        lines, stuffed = _split(text)
+        lines, stuffed = _split(text, self._line_end)
         return answer, lines, len(text) - stuffed
+
+    def _nothing_is_due(self) -> bool:
+        return not self._due and not self._is_signing_in
+
+    def _doubt(self) -> str:
+        if self._last_command != "QUIT":
+            return ""
+        return "Whether the messages that dele() marked are gone is not known."
 
     def _read_reply(self) -> Reply:
         line, _ = self._getline()
@@ -180,22 +201,24 @@ class POP3Lines(Upgrading):
 
 def _kind_of(line: bytes) -> str:
     """Success, challenge (RFC 5034, 4) or refusal."""
-    if line.startswith(b"+OK"):
+    if line[:3].upper() == b"+OK" and line[3:4] in (b"", b" ", b"\t"):
         return "success"
     return "challenge" if line == b"+" or line.startswith(b"+ ") else "refusal"
 
 
-def _split(text: bytes) -> tuple[list[bytes], int]:
-    """The lines of a multi-line reply, and how many had a dot stuffed before them."""
+def _split(text: bytes, end: bytes = b"\r\n") -> tuple[list[bytes], int]:
+    """The lines of a multi-line reply, and how many had a dot stuffed before them: of a server
+    whose lines have this `end`. A lone LF within ends a line of the result, as in the standard
+    module, but none of the server's, which stuffed no dot after it."""
+    first = int(text.startswith(b".."))
+    stuffed = text.count(end + b"..") + first
+    if stuffed:
+        text = text[first:].replace(end + b"..", end + b".")
     lines = text.split(b"\r\n")
     if text.count(b"\n") == len(lines) - 1:  # no line ends in LF alone
         del lines[-1]
-        if b"\n.." not in text and not text.startswith(b".."):
-            return lines, 0
-    else:
-        lines = [_without_end(line + b"\n") for line in text.split(b"\n")[:-1]]
-    stuffed = sum(line.startswith(b"..") for line in lines)
-    return [line[1:] if line.startswith(b"..") else line for line in lines], stuffed
+        return lines, stuffed
+    return [_without_end(line + b"\n") for line in text.split(b"\n")[:-1]], stuffed
 
 
 def _without_end(line: bytes) -> bytes:

@@ -20,6 +20,12 @@ _TIMESTAMP = re.compile(rb"\+OK[^<]*(<[!-;=?A-~]+@[!-;=?A-~]+>)")
 _ABOUT_FORM = re.compile(rb"(?i)\b(syntax|arguments?|parameters?|malformed|base-?64)\b")
 
 
+def challenge_in(greeting: bytes) -> bytes:
+    """What APOP would digest: the message-id of a greeting; "<" where that is none."""
+    found = _TIMESTAMP.match(greeting)
+    return found[1] if found else b"<" * (b"<" in greeting)
+
+
 class POP3SignIn(POP3Lines):
     """The verbs that sign in."""
 
@@ -28,6 +34,12 @@ class POP3SignIn(POP3Lines):
     _user: str | None = None  # whom USER named
     _listed: tuple[str, ...] | None = None  # mechanisms, as a bare AUTH listed them
     welcome: bytes
+    _said_in_clear: bytes | None = None  # what APOP would digest, where TLS came after it
+
+    @property
+    def _greeting(self) -> bytes:
+        said = self._said_in_clear
+        return self.welcome if said is None else b"+OK " + said
 
     def capa(self) -> dict[str, list[str]]:
         """Capabilities as the standard verb returns them, several lines of one name joined; raises
@@ -125,10 +137,10 @@ class POP3SignIn(POP3Lines):
         return self._sign_in_by(APOP, credentials).text
 
     def _apop_challenge(self) -> bytes:
-        found = _TIMESTAMP.match(self.welcome)
+        found = _TIMESTAMP.match(self._greeting)
         if found is not None:
             return found[1]
-        if b"<" not in self.welcome:
+        if b"<" not in self._greeting:
             raise poplib.error_proto("-ERR APOP not supported by server")
         violation: ProtocolViolation = self._VIOLATION(
             "the server's APOP challenge is not a message-id (RFC 5322, 3.6.4), which is how "
@@ -160,7 +172,7 @@ class POP3SignIn(POP3Lines):
         missing = {}
         if not has_user:
             missing["USER"] = "the server does not offer it"
-        if not _TIMESTAMP.match(self.welcome):
+        if not _TIMESTAMP.match(self._greeting):
             missing[APOP] = "the server's greeting has no challenge for it"
         commands = tuple(name for name in ("USER", APOP) if name not in missing)
         return Offer(mechanisms=mechanisms, commands=commands, notes=tuple(missing.items()))

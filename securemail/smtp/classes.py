@@ -10,13 +10,17 @@ import smtplib
 import socket
 import ssl
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..connection import DEFAULT
 from ..connector import Connector
+from ..errors import SecureMailError
 from ..modes import CLEAR, STARTTLS, TLS
 from ..policy import AuthPolicy, Limits, TLSPolicy
+from ..wire import octets_of
 from .lines import STANDARD
+from .message import in_crlf, require_address
 from .sign_in import SMTPSignIn
 
 if TYPE_CHECKING:
@@ -128,11 +132,74 @@ class SMTP(SMTPSignIn, smtplib.SMTP):
             self._print_debug("connect: to", (host, port), self.source_address)
         return self._connected(self.source_address)
 
-    def __exit__(self, *args: object) -> None:
-        if self._ended is not None:  # it has been told, and there is nobody to say QUIT to
-            self._close_now()
-        else:
-            STANDARD.__exit__(self, *args)
+    def _dials(self) -> bool:
+        return type(self)._get_socket is SMTP._get_socket
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """QUIT; its answer is waited for two seconds at the most, and does not matter: what was
+        accepted is. After an exception only close: the server may be in the middle of something,
+        and QUIT would be taken for a part of it."""
+        if kind is None and self._ended is None and self.sock is not None:
+            with suppress(smtplib.SMTPServerDisconnected, SecureMailError), self._farewell():
+                code, words = self.docmd("QUIT")
+                if code != 221:
+                    self._close_now()
+                    raise smtplib.SMTPResponseException(code, words)
+        self._close_now()
+
+    def quit(self) -> tuple[int, bytes]:
+        """QUIT, and close. Its answer is waited for two seconds at the most; without it, an
+        `SMTPServerDisconnected`: what was accepted before is."""
+        with self._farewell():
+            reply: tuple[int, bytes] = STANDARD.quit(self)
+        return reply
+
+    # -- mail
+
+    def mail(self, sender: str, options: Any = ()) -> tuple[int, bytes]:
+        """MAIL, as the standard verb; an address that has more than an address in it is refused."""
+        self._require_addresses(sender, options=options)
+        reply: tuple[int, bytes] = STANDARD.mail(self, sender, options)
+        return reply
+
+    def rcpt(self, recip: str, options: Any = ()) -> tuple[int, bytes]:
+        """RCPT, as the standard verb; an address that has more than an address in it is refused."""
+        self._require_addresses(recip)
+        reply: tuple[int, bytes] = STANDARD.rcpt(self, recip, options)
+        return reply
+
+    def data(self, msg: Any) -> tuple[int, bytes]:
+        """DATA and the message, as the standard verb; of octets a lone LF becomes CRLF, and a lone
+        CR is refused (RFC 5321, 2.3.8): servers differ in what it is, and may see the end of the
+        message there, and commands after it."""
+        msg = msg if isinstance(msg, str) else in_crlf(octets_of(msg))
+        reply: tuple[int, bytes] = STANDARD.data(self, msg)
+        return reply
+
+    def sendmail(
+        self,
+        from_addr: str,
+        to_addrs: Any,
+        msg: Any,
+        mail_options: Any = (),
+        rcpt_options: Any = (),
+    ) -> dict[str, tuple[int, bytes]]:
+        """As the standard verb. Addresses are looked at before anything is sent; `msg` as octets
+        has its line ends put right (see `data`), as text has them."""
+        several = [to_addrs] if isinstance(to_addrs, str) else list(to_addrs)
+        self._require_addresses(from_addr, *several, options=mail_options)
+        msg = msg if isinstance(msg, str) else in_crlf(octets_of(msg))
+        refused: dict[str, tuple[int, bytes]] = STANDARD.sendmail(
+            self, from_addr, several, msg, mail_options, rcpt_options
+        )
+        return refused
+
+    def _require_addresses(self, *addresses: Any, options: Any = ()) -> None:
+        """Each is one address; in ASCII, unless SMTPUTF8 is asked for (RFC 6531)."""
+        wide = self.command_encoding != "ascii" or "SMTPUTF8" in {str(o).upper() for o in options}
+        for address in addresses:
+            if isinstance(address, str):
+                require_address(address, wide=wide, **self._details())
 
     # -- the upgrade
 
@@ -165,7 +232,7 @@ class SMTP(SMTPSignIn, smtplib.SMTP):
         self.helo_resp = self.ehlo_resp = None
         self.esmtp_features, self.does_esmtp = {}, False
         self.command_encoding = "ascii"
-        self._mail = "no"
+        self._mail, self._chunk, self._due = "no", 0, ()
 
 
 class SMTP_SSL(SMTP, smtplib.SMTP_SSL):

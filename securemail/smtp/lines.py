@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from ..declining import Reply
-from ..errors import PolicyError, printable
+from ..errors import PolicyError, SecureMailError, printable
 from ..guard import Commands, first_word
 from ..sasl.credentials import Secret, encoded
 from ..upgrading import Upgrading
@@ -16,10 +18,15 @@ from ..wire import CRLF, octets_of
 from .errors import (
     SMTPAuthenticationFailed,
     SMTPConnectionLost,
+    SMTPLimitExceeded,
+    SMTPMailDeclined,
     SMTPProtocolViolation,
+    SMTPTimeLimitExceeded,
+    SMTPTLSLost,
     SMTPUnavailable,
 )
 
+_REPLY = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?\r?\n", re.DOTALL)  # RFC 5321, 4.2
 STANDARD: Any = smtplib.SMTP  # captured: a program may put something else there later
 
 
@@ -36,13 +43,19 @@ class SMTPLines(Upgrading):
     _AUTH_FAILED = SMTPAuthenticationFailed
     _LOST = SMTPConnectionLost
     _STANDARD_ERROR = smtplib.SMTPException
+    _LIMIT = SMTPLimitExceeded
+    _TIME_LIMIT = _SEND_TIME_LIMIT = SMTPTimeLimitExceeded
+    _TLS_LOST = SMTPTLSLost
     # of the standard class
     debuglevel: int
     command_encoding: str
     close: Callable[[], None]
 
-    # What is sent next: a command; or mail, once the server has answered DATA by 354.
+    # What is sent next: a command; or mail, "now" that the server has answered DATA by 354; "sent"
+    # with its end, and not answered yet.
     _mail: str = "no"
+    _chunk: int = 0  # octets of mail that BDAT announced, and that are still to come
+    _due: tuple[str, ...] = ()  # commands that are not answered yet
 
     # -- writing
 
@@ -54,9 +67,6 @@ class SMTPLines(Upgrading):
         with self._undivided():
             self.putcmd(*hidden.reveal())
             return self.getreply()
-
-    def _is_early(self) -> bool:
-        return True  # no reply of SMTP is large
 
     def putcmd(self, cmd: str, args: str = "") -> None:
         """Send a command: what it can carry decides whether it may be sent now."""
@@ -78,11 +88,15 @@ class SMTPLines(Upgrading):
         self._expect()
         s = Secret(s if isinstance(s, str) else octets_of(s))
         if self._mail != "now" and self.sock is not None:
-            commands = [first_word(line) for line in s.reveal().splitlines()] or [""]
-            if self._admit_all(commands, whole=s.reveal()[-1:] in ("\n", b"\n")):
+            commands, left = _commands_in(s.reveal(), self._chunk)
+            if self._admit_all(commands or [""], whole=bool(left) or _is_whole(s.reveal())):
                 return self._spell(_encoded(s))
-            self._note_mail(commands[-1])
-        return self._send_now(s.reveal())
+            self._chunk = left
+            self._due = (*self._due, *commands)
+        self._send_now(s.reveal())
+        if self._mail == "now" and s.reveal()[-5:] in ("\r\n.\r\n", b"\r\n.\r\n"):
+            self._mail = "sent"
+        return None
 
     def _send_now(self, s: Any) -> None:
         """As the standard `send`, but in pieces."""
@@ -100,9 +114,6 @@ class SMTPLines(Upgrading):
         self._admit(command)
         self._write_secret(line, self._begin_spelled(command))
 
-    def _note_mail(self, command: str) -> None:
-        self._mail = {"DATA": "asked", "BDAT": "now"}.get(command, "no")
-
     def _write_secret(self, line: Secret, shown: str) -> None:
         if self.debuglevel > 0:
             self._print_debug("send:", repr(shown))
@@ -117,27 +128,88 @@ class SMTPLines(Upgrading):
             STANDARD._print_debug(self, *args)
 
     def getreply(self) -> tuple[int, bytes]:
-        """The code and the words of a reply (RFC 5321, 4.2)."""
+        """The code and the words of a reply (RFC 5321, 4.2): what is none, or has two codes, is a
+        `ProtocolViolation`."""
         self._raise_ended()
         if self.sock is None:
             raise smtplib.SMTPServerDisconnected("please run connect() first")
-        try:
-            reply: tuple[int, bytes] = STANDARD.getreply(self)
-        except (smtplib.SMTPServerDisconnected, EOFError) as error:
-            self._raise_ended()  # the standard module wraps every OSError
-            self._raise_lost(error)
-        except smtplib.SMTPResponseException as error:  # a line over the standard module's bound
-            raise self._close_for(self._not_spoken(error)) from error
-        code, words = reply
-        if self.debuglevel > 0 and self._is_signing_in:
-            shown = self._quotable(b"%d %s" % (code, words))
-            STANDARD._print_debug(self, "reply:", repr(shown))
-        if not 200 <= code < 600:  # RFC 5321, 4.2
-            wrong = smtplib.SMTPResponseException(code, words)
-            raise self._close_for(self._not_spoken(wrong))
-        self._mail = "now" if self._mail == "asked" and code == 354 else "no"
+        self._open_reader()
+        self._begin_reply()
+        code, words = self._read_whole_reply()
+        self._busy = False
+        if self.debuglevel > 0:
+            if self._is_signing_in:
+                shown = self._quotable(b"%d %s" % (code, words))
+                STANDARD._print_debug(self, "reply:", repr(shown))
+            self._print_debug(f"reply: retcode ({code}); Msg: {words!a}")
+        name, self._due = (self._due[:1] or ("",))[0], self._due[1:]
+        self._mail = "now" if name == "DATA" and code == 354 else "no"
         self._spelled_is_answered(_kind_of(code), b"%d %s" % (code, words))
-        return reply
+        return code, words
+
+    def _read_whole_reply(self) -> tuple[int, bytes]:
+        lines: list[bytes] = []
+        first = b""
+        while True:
+            line = self._read_line()
+            if self.debuglevel > 0:
+                self._print_debug("reply:", repr(line))
+            found = _REPLY.fullmatch(line)
+            if found is None or (first and found[1] != first):
+                raise self._close_for(self._no_reply(line))
+            first = found[1]
+            lines.append((found[3] or b"").strip(b" \t\r\n"))
+            if found[2] != b"-":
+                return int(first), b"\n".join(lines)
+
+    def _no_reply(self, line: bytes) -> Exception:
+        return self._not_spoken(smtplib.SMTPResponseException(-1, line.rstrip(CRLF)))
+
+    def _said_before_it_hung_up(self) -> None:
+        """A server may decline a message that is being sent, and close at once (RFC 5321, 3.8 and
+        4.2.5): its words are there, and say more than the broken connection."""
+        if self._mail == "no" or self._reader is None:
+            return
+        with suppress(OSError, EOFError, SecureMailError), self._farewell():
+            self._begin_reply()
+            found = _REPLY.fullmatch(self._reader.readline())
+            if found is None or int(found[1]) < 400:
+                return
+            raw = (int(found[1]), (found[3] or b"").strip())
+            self._close_for(
+                SMTPMailDeclined(
+                    f'the server declined the message while it was being sent: "{int(found[1])} '
+                    f'{printable(raw[1])}".',
+                    raw=raw,
+                    hint="Nothing of it was delivered. Sending the same again will end the same "
+                    "way where the code begins with 5.",
+                    **self._details(),
+                )
+            )
+        self._raise_ended()
+
+    def _raise_no_connection(self) -> None:
+        """`_send_now` does, in the standard words."""
+
+    def _nothing_is_due(self) -> bool:
+        return not self._due and not self._chunk and self._mail == "no" and not self._is_signing_in
+
+    def _unasked(self, line: bytes) -> SecureMailError:
+        if not line.startswith(b"421"):
+            return super()._unasked(line)
+        return self._LOST(
+            f'the server closes the connection: "{printable(line)}".',
+            hint="It does so after a while without commands, or when it stops. Connect again.",
+            **self._details(),
+        )
+
+    def _doubt(self) -> str:
+        if self._mail != "sent":
+            return ""
+        return (
+            "The whole message had been sent: it may have been accepted, and then to send it "
+            "again delivers it twice. Look into the server's log, or for its Message-ID."
+        )
 
     def _read_reply(self) -> Reply:
         code, words = self.getreply()
@@ -168,6 +240,27 @@ class SMTPLines(Upgrading):
 
     def _close_now(self) -> None:
         STANDARD.close(self)
+
+
+def _is_whole(data: Any) -> bool:
+    return data[-1:] in ("\n", b"\n")
+
+
+def _commands_in(data: Any, chunk: int) -> tuple[list[str], int]:
+    """The names of the commands in `data`, and how many octets of mail are still to come: `chunk`
+    were announced by a BDAT before (RFC 3030, 2), and what one in here announces is no command."""
+    rest = data.encode("utf-8", "replace") if isinstance(data, str) else data
+    names: list[str] = []
+    while rest:
+        rest, chunk = rest[chunk:], max(chunk - len(rest), 0)
+        line, _, rest = rest.partition(b"\n")
+        if not line and not rest:
+            break
+        names.append(first_word(line))
+        words = line.split()
+        if names[-1] == "BDAT" and len(words) > 1 and words[1].isdigit():
+            chunk = int(words[1][:12])
+    return names, chunk
 
 
 def _kind_of(code: int) -> str:

@@ -62,6 +62,51 @@ class LMTP(SMTP, smtplib.LMTP):
             transcript=transcript,
         )
 
+    # -- DATA is answered once for each recipient that was accepted (RFC 2033, 4.2)
+
+    _accepted: tuple[str, ...] = ()
+    _verdicts: dict[str, tuple[int, bytes]] = {}  # noqa: RUF012 - replaced, never changed
+
+    def mail(self, sender: str, options: Any = ()) -> tuple[int, bytes]:
+        """As `SMTP` has it."""
+        self._accepted, self._verdicts = (), {}
+        return super().mail(sender, options)
+
+    def rcpt(self, recip: str, options: Any = ()) -> tuple[int, bytes]:
+        """As `SMTP` has it."""
+        reply = super().rcpt(recip, options)
+        if reply[0] in (250, 251):
+            self._accepted = (*self._accepted, recip)
+        return reply
+
+    def data(self, msg: Any) -> tuple[int, bytes]:
+        """As `SMTP` has it, and reads the answer for each recipient: 250 where any has the message,
+        else the first refusal. `sendmail` has them all."""
+        several, self._accepted = self._accepted, ()
+        first = super().data(msg)
+        replies = [first, *(self.getreply() for _ in several[1:])]
+        self._verdicts = dict(zip(several, replies, strict=False))
+        return next((reply for reply in replies if reply[0] == 250), first)
+
+    def sendmail(
+        self,
+        from_addr: str,
+        to_addrs: Any,
+        msg: Any,
+        mail_options: Any = (),
+        rcpt_options: Any = (),
+    ) -> dict[str, tuple[int, bytes]]:
+        """As `SMTP` has it; a recipient whose mailbox did not take the message is among the refused
+        ones, and where none did it is an `SMTPRecipientsRefused`."""
+        try:
+            refused = super().sendmail(from_addr, to_addrs, msg, mail_options, rcpt_options)
+        except smtplib.SMTPDataError:
+            if not self._verdicts:
+                raise
+            raise smtplib.SMTPRecipientsRefused(self._verdicts) from None
+        late = {who: reply for who, reply in self._verdicts.items() if reply[0] != 250}
+        return {**refused, **late}
+
     def _begin(self, host: str, port: int) -> None:
         if not host.startswith("/"):
             return super()._begin(host, port)

@@ -98,6 +98,19 @@ def tls_error(error: ssl.SSLError, where: dict[str, Any], offered: str | None = 
     return _say(error, known(error.reason or "", offered=offered), where)
 
 
+def refused_by_its_own(
+    error: ssl.SSLCertVerificationError, where: dict[str, Any]
+) -> CertificateRejected:
+    """For the refusal of a context of the caller's own, by a socket that a subclass brought."""
+    return CertificateRejected(
+        f"the server's certificate was refused by the program's own TLS context: "
+        f"{error.verify_message} (code {error.verify_code}).",
+        verify_code=error.verify_code,
+        hint="Nothing was sent. securemail check HOST says what is wrong with it.",
+        **where,
+    )
+
+
 def _say(error: ssl.SSLError, meaning: Known | None, where: dict[str, Any]) -> TLSError:
     if isinstance(error, TLSError):
         return error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
-from ..wire import Reader
+from ..wire import CRLF, Reader
 from .record import Transcript
 
 
@@ -29,8 +29,8 @@ class TranscribingReader(Reader):
             self._transcript.heard(line, private=self._private)
         return line
 
-    def read_until_dot(self) -> bytes:
-        data = super().read_until_dot()
+    def read_until_dot(self, line_end: bytes = CRLF) -> bytes:
+        data = super().read_until_dot(line_end)
         self._transcript.block(data, private=self._private)
         return data
 

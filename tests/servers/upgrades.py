@@ -223,7 +223,6 @@ def later_verbs(way: Way, client: Any) -> dict[str, Callable[[], object]]:
             "uid": lambda: client.uid("FETCH", "1:*", "(FLAGS)"),
             "enable": lambda: client.enable("UTF8=ACCEPT"),
             "send": lambda: client.send(b"a1 NOOP\r\n"),
-            "logout": client.logout,
         }
     elif way.protocol == "pop3":
         verbs |= {
