@@ -31,6 +31,15 @@ def fixed(path: Any) -> str:
         ) from None
 
 
+def short(path: Path) -> str:
+    """For people: from the current folder on, where the file is in it."""
+    name = os.fspath(path)
+    try:
+        return name.removeprefix(os.path.join(os.getcwd(), "")) or name
+    except OSError:  # it is gone
+        return name
+
+
 def read_file(path: Path, most: int = MOST) -> bytes:
     """The octets of a regular file that nobody else may write.
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .errors import PolicyError
-from .files import read_file
+from .files import read_file, short
 from .secret import Secret
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def known_key() -> Iterator[None]:
 
 def name_of(source: Source) -> str:
     """`source` for a message: the path, or "the PEM text"."""
-    return "the PEM text" if is_pem(source) else repr(os.fspath(source))
+    return "the PEM text" if isinstance(source, bytes) or is_pem(source) else repr(short(source))
 
 
 def _decode(body: bytes, name: str, number: int) -> bytes:

@@ -13,6 +13,7 @@ from datetime import date
 
 from ... import pem
 from ...client_certificate import ClientCertificate
+from ...files import short
 from ...pins import Pin
 from ...policy import TLSPolicy
 from ...policy_file import ServerSettings
@@ -68,13 +69,7 @@ def file(source: pem.Source) -> Written:
         source = source.decode("ascii", "replace")
     if pem.is_pem(source):
         return same(source)
-    return Written(quoted(_short(os.fspath(source))), quoted(os.path.abspath(source)))
-
-
-def _short(path: str) -> str:
-    """From the current folder, for what is in it: as it was given, most likely."""
-    here = os.path.join(os.path.abspath("."), "")
-    return path.removeprefix(here)
+    return Written(quoted(short(source)), quoted(os.path.abspath(source)))
 
 
 def beside(name: str) -> Written:
