@@ -30,6 +30,7 @@ _CHUNK = 1024 * 1024  # octets that are allocated before they have come
 _PIECE = 16 * 1024  # octets: one TLS record
 _FEW = 1000  # lines of a reply before a sign-in: a greeting, capabilities; servers have some twenty
 _SMALL = 64 * 1024  # octets of a reply before a sign-in
+_PAGE = 4 * 1024  # octets of such a reply that are taken at once
 _PROGRESS = 1024  # octets that bulk data must bring within `Limits.read`
 _HELD_BACK = 128 * 1024  # octets
 _NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Linux, macOS
@@ -97,6 +98,8 @@ class Incoming(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         """As `io.RawIOBase`. None: nothing is there, of a socket that does not wait."""
         acknowledge_at_once(self._sock)
+        if self.is_early:  # little by little, so that lines are counted before octets run out
+            buffer = memoryview(buffer)[:_PAGE]
         if self._sock.gettimeout() != self._own_timeout:
             return self._by_callers_timeout(buffer)
         try:

@@ -52,9 +52,9 @@ SAID: dict[reasons.Reason, str] = {
     "the old key out, and the server can be learned again. A next key can be entered beforehand: "
     "store.expect(...).",
     not_known("imap://mail.example.org"): "If this is your own server, compare the SHA-256 "
-    "fingerprint with the server's own by another way than this connection; only if they are "
-    "equal: store.learn(error) in Python, or on a terminal: securemail known learn known --imap "
-    "mail.example.org. If it is a public provider, somebody is intercepting the connection.",
+    "fingerprint with the server's own by another way than this connection: securemail known learn "
+    'known --imap mail.example.org; in Python: store.learn(error, fingerprint="AB:CD:..."), as its '
+    "administrator says it. If it is a public provider, somebody is intercepting the connection.",
     reasons.BadSignature("mail", "The CA"): "Do not go on: somebody may be between you and the "
     "server. Tell its administrator.",
     reasons.AuthorityUnfit("path length", 25): "Its administrator needs a certificate from an "
@@ -145,12 +145,12 @@ def test_a_server_that_is_not_known_is_learned_by_a_command(
 ) -> None:
     peer = Peer(host="mail.example.org", protocol=protocol)
     said = advice(not_known(server, "my servers"), peer=peer)
-    assert f"on a terminal: securemail known learn 'my servers' {command}. If" in said
+    assert f"this connection: securemail known learn 'my servers' {command}; in Python" in said
 
 
 def test_but_no_lmtp_server() -> None:
     said = advice(not_known("lmtp://mail.example.org:24"))
-    assert "store.learn(error) in Python. If it is a public" in said
+    assert "by another way than this connection; in Python: store.learn(error, " in said
 
 
 # -- beside each other

@@ -55,7 +55,8 @@ from servers.pki import PKI, Issued
 from servers.recording import RecordingServer
 
 Factory = Callable[..., RecordingServer]
-OTHER_PIN = "sha256/" + "A" * 43 + "="
+ANY = ":".join(["AB"] * 32)
+OTHER_PIN = "sha256/" + "B" * 42 + "A="
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def test_an_unknown_server_gets_nothing_and_a_learned_one_the_password(
     assert command in error.hint
     assert store.known() == ()  # nothing is learned by itself
 
-    learned = store.learn(pickle.loads(pickle.dumps(error)))
+    learned = store.learn(pickle.loads(pickle.dumps(error)), error.fingerprint)
     said = way.sign_in(server, policy)
 
     assert said == f"known since {learned.learned:%Y-%m-%d}, by the file {store.path}"
@@ -157,9 +158,7 @@ def test_a_changed_key_gets_nothing_and_says_both_and_when(
     server = way.serve(recording_server, issued)
     endpoint = (way.protocol, "127.0.0.1", server.port)
     before = pki["self_signed"]
-    store.learn(
-        UnknownServer("", endpoint=endpoint, pin=before.spki_pin, fingerprint=":".join(["AB"] * 32))
-    )
+    store.learn(UnknownServer("", endpoint=endpoint, pin=before.spki_pin, fingerprint=ANY), ANY)
     store.expect(endpoint, OTHER_PIN)
 
     error = refuse(way, server, policy).error
@@ -188,7 +187,7 @@ def test_a_changed_key_gets_nothing_and_says_both_and_when(
     ):
         assert word in str(error)
     with pytest.raises(PolicyError) as caught:
-        store.learn(error)
+        store.learn(error, fingerprint=getattr(error, "fingerprint", ANY))
     assert caught.value.code == "not-unknown"
     assert len(store.known()) == 2
 
@@ -259,7 +258,7 @@ def test_a_certificate_that_is_wrong_is_refused_known_or_not(
     not_known = refuse(IMAP, server, policy).error
     assert type(not_known) is CertificateRejected  # not to be learned
     with pytest.raises(PolicyError):
-        store.learn(not_known)
+        store.learn(not_known, fingerprint=ANY)
 
     store.expect(endpoint, OTHER_PIN)
     changed = refuse(IMAP, server, policy, 2).error
@@ -295,7 +294,7 @@ def test_the_name_that_is_verified_is_the_one_it_is_known_by(
     server = way.serve(recording_server, pki["good"])
     error = refuse(way, server, policy, server_hostname="Mail.Example.ORG.").error
     assert error.endpoint == (way.protocol, HOST, server.port)
-    store.learn(error)
+    store.learn(error, fingerprint=getattr(error, "fingerprint", ANY))
     way.sign_in(server, policy, server_hostname=HOST)
     refuse(way, server, policy, 3)  # by its address it is not known
 
@@ -388,7 +387,7 @@ def test_a_context_of_an_endpoint_serves_a_tunnel_to_it(
     with pytest.raises(UnknownServer) as caught:
         IMAP4_SSL("127.0.0.1", server.port, **through)
     assert caught.value.endpoint == ("imap", HOST, 993)
-    store.learn(caught.value)
+    store.learn(caught.value, caught.value.fingerprint)
     IMAP4_SSL("127.0.0.1", server.port, **through).logout()
 
 
@@ -486,7 +485,7 @@ def test_in_other_hands(
         use(server.port, context)
     assert_nothing_said(server.wait(2))
     store.remove(endpoint)
-    store.learn(unknown.value)
+    store.learn(unknown.value, unknown.value.fingerprint)
     use(server.port, context)
     assert_password_over_tls_only(server, 3)
 
@@ -540,7 +539,7 @@ def test_a_context_for_one_connection(
     server = IMAP.serve(recording_server, pki["good"])
     policy = TLSPolicy(trust=store, channel_binding="require")
     error = refuse(IMAP, server, policy).error
-    store.learn(error)
+    store.learn(error, fingerprint=getattr(error, "fingerprint", ANY))
     with IMAP4_SSL("127.0.0.1", server.port, policy=policy) as imap:
         assert imap.report.tls is not None
         assert imap.report.tls.not_checked[:2] == (
@@ -577,7 +576,7 @@ def test_a_self_signed_certificate_warns(
 )
 def test_only_an_unknown_server_is_learned(given: Any, store: FirstUseTrust) -> None:
     with pytest.raises(PolicyError) as caught:
-        store.learn(given)
+        store.learn(given, fingerprint=ANY)
     assert caught.value.code == "not-unknown"
     assert store.known() == ()
 
@@ -592,3 +591,38 @@ def test_values(store: FirstUseTrust, tmp_path: Path) -> None:
         r"FirstUseTrust\(path='/.*known-servers', acknowledge='a test'\)", repr(store)
     )
     assert isinstance(UnknownServer("x"), SecureMailError)
+
+
+# --- nothing is learned without what the administrator said ---------------------------------------
+
+UNKNOWN = UnknownServer("", endpoint=("imap", HOST, 993), pin=OTHER_PIN, fingerprint=ANY)
+
+
+@pytest.mark.parametrize("told", [ANY, ANY.replace(":", "").lower(), OTHER_PIN, Pin(OTHER_PIN)])
+def test_the_fingerprint_or_the_pin_as_it_was_told(told: Any, store: FirstUseTrust) -> None:
+    assert store.learn(UNKNOWN, fingerprint=told).pin == OTHER_PIN
+
+
+@pytest.mark.parametrize(
+    "told", [":".join(["AC"] * 32), "sha256/" + "B" * 42 + "A=", Pin.certificate("AC" * 32)]
+)
+def test_another_one_is_refused_and_nothing_learned(told: Any, store: FirstUseTrust) -> None:
+    with pytest.raises(PinMismatch, match="nothing was learned") as raised:
+        store.learn(UNKNOWN, fingerprint=told)
+    assert raised.value.code == "pin-mismatch"
+    assert "intercepting" in raised.value.hint
+    assert store.known() == ()
+
+
+@pytest.mark.parametrize("told", ["", "yes", None, "AB:CD"])
+def test_what_is_no_fingerprint_is_refused(told: Any, store: FirstUseTrust) -> None:
+    with pytest.raises(PolicyError) as raised:
+        store.learn(UNKNOWN, fingerprint=told)
+    assert raised.value.code == "pin-malformed"
+    assert store.known() == ()
+
+
+def test_without_one_there_is_no_learning(store: FirstUseTrust) -> None:
+    with pytest.raises(TypeError, match="fingerprint"):
+        store.learn(UNKNOWN)  # type: ignore[call-arg]
+    assert store.known() == ()

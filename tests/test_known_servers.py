@@ -72,7 +72,7 @@ def unknown(number: int = 1, endpoint: tuple[str, str, int] = IMAP) -> UnknownSe
 
 
 def test_a_line_says_server_key_certificate_and_time(path: Path, store: FirstUseTrust) -> None:
-    store.learn(unknown())
+    store.learn(unknown(), PRINT)
     store.expect(("pop3", "[::1]", 995), pin_of(2))
     lines = path.read_text().splitlines()
     assert tuple(lines[:3]) == HEADER
@@ -205,7 +205,7 @@ def test_a_line_that_is_wrong_is_never_skipped(name: str, path: Path, store: Fir
     assert f"{path}, line {number} is " in refused(store.known).message
     before = path.read_bytes()
     for change in (
-        lambda: store.learn(unknown(7, ("imap", "b.example", 993))),
+        lambda: store.learn(unknown(7, ("imap", "b.example", 993)), PRINT),
         lambda: store.expect(IMAP, pin_of(7)),
         lambda: store.remove(IMAP),
         lambda: TLSPolicy(trust=store),
@@ -342,7 +342,7 @@ def test_another_folder_is_not_another_file(
 
 
 def test_a_next_key_stands_beside_the_first(store: FirstUseTrust) -> None:
-    store.learn(unknown(1))
+    store.learn(unknown(1), PRINT)
     store.expect(IMAP, pin_of(2))
     assert [one.pin for one in store.known()] == [pin_of(1), pin_of(2)]
     assert [one.pin for one in store.remove(IMAP, pin_of(1))] == [pin_of(1)]
@@ -359,16 +359,16 @@ def test_what_is_not_known_cannot_be_removed(store: FirstUseTrust) -> None:
 
 
 def test_twice_the_same_is_once(path: Path, store: FirstUseTrust) -> None:
-    first = store.learn(unknown())
+    first = store.learn(unknown(), PRINT)
     before = path.read_bytes()
-    assert store.learn(unknown()) == store.expect(IMAP, pin_of(1)) == first
+    assert store.learn(unknown(), PRINT) == store.expect(IMAP, pin_of(1)) == first
     assert path.read_bytes() == before
 
 
 def test_another_key_was_learned_meanwhile(path: Path, store: FirstUseTrust) -> None:
-    store.learn(unknown(1))
+    store.learn(unknown(1), PRINT)
     before = path.read_bytes()
-    error = refused(lambda: store.learn(unknown(2)), "already-known")
+    error = refused(lambda: store.learn(unknown(2), PRINT), "already-known")
     assert pin_of(1) in error.message
     assert pin_of(2) in error.message
     assert path.read_bytes() == before
@@ -394,7 +394,7 @@ def test_an_odd_error_is_not_learned_and_spoils_nothing(
     store.expect(("pop3", "other.example", 995), pin_of(2))
     before = path.read_bytes()
     error = UnknownServer("", **{"endpoint": IMAP, "pin": pin_of(1), "fingerprint": PRINT, **odd})
-    refused(lambda: store.learn(error), "pin-malformed")
+    refused(lambda: store.learn(error, fingerprint=PRINT), "pin-malformed")
     assert path.read_bytes() == before
     assert len(store.known()) == 1
 
@@ -402,7 +402,7 @@ def test_an_odd_error_is_not_learned_and_spoils_nothing(
 def test_a_fingerprint_in_another_spelling_is_the_same(store: FirstUseTrust) -> None:
     spelled = PRINT.replace(":", "").lower()
     learned = store.learn(
-        UnknownServer("", endpoint=IMAP, pin=f" {pin_of(1)}", fingerprint=spelled)
+        UnknownServer("", endpoint=IMAP, pin=f" {pin_of(1)}", fingerprint=spelled), PRINT
     )
     assert store.known() == (learned,)
     assert (learned.pin, learned.fingerprint) == (pin_of(1), PRINT)
@@ -430,7 +430,7 @@ def test_an_endpoint_that_is_none(endpoint: Any, store: FirstUseTrust, path: Pat
     for do in (
         lambda: store.expect(endpoint, pin_of(1)),
         lambda: store.remove(endpoint),
-        lambda: store.learn(unknown(endpoint=endpoint)),
+        lambda: store.learn(unknown(endpoint=endpoint), PRINT),
     ):
         with pytest.raises(PolicyError) as caught:
             do()

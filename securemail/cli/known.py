@@ -159,7 +159,7 @@ def _learn_one(outcome: Outcome, store: FirstUseTrust, compared: Pin | None) -> 
     if not (_asked() if compared is None else _fits(compared, unknown)):
         say("Nothing was learned.")
         return status.REFUSED
-    learned = store.learn(unknown)
+    learned = store.learn(unknown, unknown.fingerprint)  # compared, just above
     say("Known now:")
     say_code(str(learned))
     return status.FINE

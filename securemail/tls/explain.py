@@ -143,11 +143,12 @@ def _not_known(reason: Any, peer: Peer) -> str:
     command = (
         f"securemail known learn {shlex.quote(reason.file)} --{server[0]}{starttls} {server[1]}"
     )
-    by_command = "" if server[0] == "lmtp" else f", or on a terminal: {command}"
+    by_command = "" if server[0] == "lmtp" else f": {command}"
     return (
         "If this is your own server, compare the SHA-256 fingerprint with the server's own by "
-        "another way than this connection; only if they are equal: store.learn(error) in "
-        f"Python{by_command}. If it is a public provider, somebody is intercepting the connection."
+        f"another way than this connection{by_command}; in Python: store.learn(error, "
+        'fingerprint="AB:CD:..."), as its administrator says it. If it is a public provider, '
+        "somebody is intercepting the connection."
     )
 
 

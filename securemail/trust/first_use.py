@@ -65,9 +65,13 @@ class FirstUseTrust(Store):
         """All keys in the file, in its order."""
         return known_file.read(self._path).servers
 
-    def learn(self, unknown: UnknownServer) -> KnownServer:
-        """Believe the server that was refused as `unknown`, by the key that it showed then. Only
-        after its fingerprint was compared by another way than that connection."""
+    def learn(self, unknown: UnknownServer, fingerprint: str | Pin) -> KnownServer:
+        """Believe the server that was refused as `unknown`, by the key that it showed then.
+
+        `fingerprint`: what its administrator says, got out of band: the certificate's SHA-256
+        ("AB:CD:…"), or the key's pin ("sha256/…"). Another one is a `PinMismatch`, and nothing is
+        learned. (`unknown.fingerprint` would be no comparison: whoever answered has shown that.)
+        """
         given: Any = unknown
         if not isinstance(given, UnknownServer) or not given.pin or given.endpoint is None:
             raise PolicyError(
@@ -78,7 +82,9 @@ class FirstUseTrust(Store):
             )
         # Whatever made the error: a line that is not one would spoil the file for every server.
         seen = Pin.certificate(given.fingerprint).text.partition("/")[2]
-        return self._add(given.endpoint, _key_pin(given.pin), seen, beside=False)
+        key = _key_pin(given.pin)
+        _require_same(unknown, key, seen, fingerprint)
+        return self._add(given.endpoint, key, seen, beside=False)
 
     def expect(self, endpoint: Endpoint, pin: Pin | str) -> KnownServer:
         """Enter a key by hand: the first one, from the server's administrator; or, beside those
@@ -214,6 +220,25 @@ def _changed(
     known = tuple(KnownKey(one.pin, one.fingerprint, one.learned) for one in held)
     dates = leaf.not_before, leaf.not_after
     return KeyChanged(say_url(endpoint), path, known, leaf.fingerprint, pin, *dates)
+
+
+def _require_same(unknown: UnknownServer, key: Pin, fingerprint: str, told: str | Pin) -> None:
+    """What the administrator said against what was shown: a `key`, and a certificate's
+    `fingerprint`."""
+    given: Any = told
+    if not isinstance(given, Pin):
+        given = Pin(given) if "/" in str(given) else Pin.certificate(given)
+    shown = Pin.certificate(fingerprint) if given.is_certificate else key
+    if given != shown:
+        raise PinMismatch(
+            f"the server showed {shown}, and you were told {given}: nothing was learned.",
+            hint="Somebody may be intercepting the connection. Compare all of it once more, and "
+            "whether it is the right server that was asked.",
+            host=unknown.host,
+            port=unknown.port,
+            protocol=unknown.protocol,
+            credentials_sent=False,
+        )
 
 
 def _already_known(new: KnownServer, held: tuple[KnownServer, ...], path: str) -> PolicyError:

@@ -47,7 +47,7 @@ def race(path: str, letter: str, count: str) -> None:
             "", endpoint=endpoint_of(number), pin=pin_of(letter), fingerprint=fingerprint
         )
         try:
-            store.learn(unknown)
+            store.learn(unknown, fingerprint=unknown.fingerprint)
             won += "y"
         except PolicyError as error:
             if error.code != "already-known":

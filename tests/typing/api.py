@@ -78,7 +78,7 @@ of_one: ssl.SSLContext = TLSPolicy(trust=known).ssl_context(endpoint=("imap", "a
 
 def first_use(unknown: UnknownServer) -> None:
     shown: str = unknown.fingerprint
-    known.learn(unknown)
+    known.learn(unknown, fingerprint=unknown.fingerprint)
     known.expect(("imap", "a.example", 993), pin=unknown.pin + shown)
     for one in known.known():
         when: datetime = one.learned
