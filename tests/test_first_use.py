@@ -604,7 +604,7 @@ def test_the_fingerprint_or_the_pin_as_it_was_told(told: Any, store: FirstUseTru
 
 
 @pytest.mark.parametrize(
-    "told", [":".join(["AC"] * 32), "sha256/" + "D" * 42 + "A=", Pin.certificate("AC" * 32)]
+    "told", [":".join(["AC"] * 32), "sha256/" + "E" * 42 + "A=", Pin.certificate("AC" * 32)]
 )
 def test_another_one_is_refused_and_nothing_learned(told: Any, store: FirstUseTrust) -> None:
     with pytest.raises(PinMismatch, match="nothing was learned") as raised:
