@@ -27,7 +27,7 @@ from servers.sign_ins import Begun, SignIn
 real_server = pytest.mark.real_server
 
 PLACES = ("dovecot24 imap", "dovecot24 pop3")
-SETUP = Path(__file__).parent / "servers" / "dovecot24-setup"
+SETUP = Path(__file__).parent / "servers" / "root-setup"
 
 every_place = pytest.mark.parametrize("place", PLACES, indirect=True)
 plus = pytest.mark.parametrize("mechanism", ["SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS"])
@@ -208,7 +208,9 @@ def test_half_of_it_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_script_leaves_alone_what_is_not_its_own(tmp_path: Path) -> None:
     (tmp_path / "mine").touch()
-    done = subprocess.run([SETUP, tmp_path], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [SETUP, "dovecot24", tmp_path], capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 1
     assert "not of this script's making" in done.stderr
     assert os.listdir(tmp_path) == ["mine"]

@@ -2,7 +2,11 @@
 
 `pki`               good, bad and odd certificates, made on demand
 `dovecot`           a private Dovecot: IMAP and POP3, and SASL and delivery for Postfix
-`dovecot24`         a private Dovecot 2.4, for channel binding; `dovecot24-setup` brings it here
+`dovecot24`         a private Dovecot 2.4, for channel binding; `root-setup` brings it here
+`rooted`            Exim, Cyrus and Courier, in a root of their own; `root-setup` brings it here
+`exim`              a private Exim: submission with STARTTLS and with TLS from the start
+`cyrus_imap`        a private Cyrus: IMAP, POP3, LMTP
+`courier`           a private Courier: IMAP, POP3
 `postfix`           a private Postfix: submission with STARTTLS and with TLS from the start
 `cyrus`             Cyrus SASL inside of it, in the place of Dovecot's
 `introspection`     says which OAuth tokens are good, to servers that ask
