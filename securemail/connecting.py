@@ -275,7 +275,8 @@ def _handshake_error(
         return ConnectReset(
             f"the server hung up during the TLS handshake ({_why(error)}).",
             number=error.errno,
-            hint="It may not speak TLS on this port, or refuse this computer; look into its log.",
+            hint="It may not speak TLS on this port, have too many connections from this computer, "
+            "or refuse it: look into its log.",
             **endpoint.details(),
         )
     return error

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 # a program, and is not blamed on the server.
 BREAKS = (OSError, EOFError, ValueError, LookupError, OverflowError, MemoryError)
 
+# Courier hangs up without a word on whom it has too many connections of.
+_TOO_MANY = "It may have too many connections from this computer: try again later."
 _NO_REASON = "It gave no reason; its log may have one."
 _OPENING = "before it was ready"
 
@@ -180,7 +182,7 @@ class Trouble:
         return self._LOST(
             f"the server hung up {when}.",
             number=getattr(cause, "errno", None),
-            hint=self._unheard
+            hint=(self._unheard and f"{_TOO_MANY} {self._unheard}")
             or self._doubt()
             or self._suspected
             + (self._hung_up if self._sent and self._is_signing_in else _NO_REASON),

@@ -1,6 +1,7 @@
 """Our classes on Exim, Cyrus and Courier: sign in, read or send, and end, each way to TLS."""
 
 import smtplib
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -156,3 +157,128 @@ def test_half_of_the_root_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv(rooted.ROOT, str(tmp_path))
     with pytest.raises(ServerUnavailable, match="install-test-servers"):
         rooted.place()
+
+
+# -- farewells
+
+
+@pytest.fixture(scope="module")
+def hasty_exim(pki: PKI) -> Iterator[Exim]:
+    """One that waits for a command for a second only."""
+    with rooted.running(Exim, pki["good"], settings="smtp_receive_timeout = 1s") as server:
+        yield server
+
+
+def until_logged(exim: Exim, words: str) -> None:
+    """Returns when the server's log has `words` once more than now."""
+    before, end = exim.log().count(words), time.monotonic() + 20
+    while exim.log().count(words) == before:
+        assert time.monotonic() < end, f"never logged: {words}"
+        time.sleep(0.05)
+
+
+@real_server
+@pytest.mark.parametrize(("name", "port"), SMTP)
+def test_a_farewell_in_clear_is_no_error_once_the_mail_is_accepted(
+    hasty_exim: Exim, connect: Connect, name: str, port: str
+) -> None:
+    """Exim writes its 421 in clear on the TLS socket when a client has been idle."""
+    before = len(hasty_exim.queued())
+    with connect(name, hasty_exim, port) as smtp:
+        smtp.login("alice", "alice-pw")
+        smtp.sendmail("alice@example.org", ["bob@example.org"], MESSAGE)
+        until_logged(hasty_exim, "command timeout")
+    assert len(hasty_exim.queued()) == before + 1
+
+
+@real_server
+@pytest.mark.parametrize(("name", "port"), SMTP)
+def test_a_verb_after_a_farewell_in_clear_says_what_it_was(
+    hasty_exim: Exim, connect: Connect, name: str, port: str
+) -> None:
+    smtp = connect(name, hasty_exim, port)
+    smtp.login("alice", "alice-pw")
+    until_logged(hasty_exim, "command timeout")
+    with pytest.raises(smtplib.SMTPServerDisconnected) as caught:
+        smtp.sendmail("alice@example.org", ["bob@example.org"], MESSAGE)
+    assert isinstance(caught.value, securemail.SecureMailError)
+    assert "does not speak TLS" not in str(caught.value)
+    assert "farewell" in str(caught.value)
+
+
+@real_server
+def test_the_eleventh_noop_ends_a_session_with_exim(exim: Exim, connect: Connect) -> None:
+    """`smtp_accept_max_nonmail`, ten by default: so NOOPs are no way to keep one open."""
+    smtp = connect("SMTP_SSL", exim, "smtps")
+    smtp.login("alice", "alice-pw")
+    for _ in range(10):
+        assert smtp.noop()[0] == 250
+    with pytest.raises(smtplib.SMTPServerDisconnected):
+        smtp.noop()
+
+
+@pytest.fixture(scope="module")
+def full_exim(pki: PKI) -> Iterator[Exim]:
+    """One that takes one connection at a time."""
+    with rooted.running(Exim, pki["good"], settings="smtp_accept_max = 1") as server:
+        yield server
+
+
+def once_it_is_free(connect: Connect, server: rooted.Rooted, name: str, port: str) -> Any:
+    """Connected, once the server has noticed that those who came before are gone."""
+    end = time.monotonic() + 20
+    while True:
+        try:
+            return connect(name, server, port)
+        except securemail.SecureMailError:
+            assert time.monotonic() < end, "somebody is still connected"
+            time.sleep(0.05)
+
+
+@real_server
+@pytest.mark.parametrize(("name", "port"), SMTP)
+def test_a_full_exim_is_quoted(full_exim: Exim, connect: Connect, name: str, port: str) -> None:
+    """On the TLS port its 421 comes in clear, before TLS: those words are the message."""
+    with once_it_is_free(connect, full_exim, "SMTP_SSL", "smtps") as first:
+        first.login("alice", "alice-pw")  # the control
+        with pytest.raises(securemail.SecureMailError, match="421 Too many concurrent") as caught:
+            connect(name, full_exim, port)
+    assert "STARTTLS" not in caught.value.hint
+    assert caught.value.credentials_sent is False
+
+
+# -- LMTP
+
+
+@real_server
+def test_lmtp_of_cyrus(cyrus: CyrusIMAP, connect: Connect) -> None:
+    with connect("IMAP4_SSL", cyrus, "imaps") as imap:
+        imap.login("alice", "alice-pw")  # which makes the mailbox
+    with securemail.smtp.LMTP(cyrus.host, cyrus.ports["lmtp"], timeout=20) as lmtp:
+        with pytest.warns(securemail.PlaintextWarning):
+            refused = lmtp.sendmail("a@example.org", ["alice", "nobody-here"], MESSAGE)
+        assert list(refused) == ["nobody-here"]
+        # Each reply belongs to its command still, and the warning was told once.
+        assert lmtp.sendmail("a@example.org", ["alice"], MESSAGE) == {}
+
+
+@pytest.fixture(scope="module")
+def full_courier(pki: PKI) -> Iterator[Courier]:
+    """One that takes one connection of an address at a time, on each port."""
+    with rooted.running(Courier, pki["good"], most="1") as server:
+        yield server
+
+
+@real_server
+@pytest.mark.parametrize(("name", "port"), IMAP + POP3)
+def test_a_full_courier_hangs_up(
+    full_courier: Courier, connect: Connect, name: str, port: str
+) -> None:
+    with once_it_is_free(connect, full_courier, name, port) as first:
+        first.authenticate(Password("alice", "alice-pw"))  # the control
+        # By a reset or by an end, as the system has it.
+        ended = (securemail.ConnectFailed, securemail.TLSError)
+        with pytest.raises(ended, match=r"hung up|ended the TLS handshake") as caught:
+            connect(name, full_courier, port)
+    assert "too many connections" in caught.value.hint
+    assert caught.value.credentials_sent is False

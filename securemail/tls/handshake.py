@@ -97,7 +97,8 @@ _NOT_TLS = Known(
 CLOSED = Known(
     "handshake-closed",
     "the server ended the TLS handshake without a word.",
-    "It may not speak TLS on this port, or be overloaded; look into its log.",
+    "It may not speak TLS on this port, be overloaded, or have too many connections from this "
+    "computer: look into its log.",
 )
 # Alerts about a client's certificate (RFC 8446, 6.2), in words.
 _REFUSALS = {

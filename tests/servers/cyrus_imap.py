@@ -19,7 +19,7 @@ sasl_sasldb_path: {folder}/sasldb2
 sasl_mech_list: PLAIN LOGIN SCRAM-SHA-256
 allowplaintext: no
 autocreate_quota: 0
-autocreate_post: yes
+autocreate_post: no
 tls_server_cert: {folder}/cert.pem
 tls_server_key: {folder}/key.pem
 tls_session_timeout: 0

@@ -53,8 +53,8 @@ class Exim(Rooted):
         return [path.read_bytes().partition(b"\n")[2] for path in files]
 
     def log(self) -> str:
-        texts = (path.read_text("utf-8") for path in (self.folder / "spool").glob("*log"))
-        return super().log() + "".join(texts)
+        logs = [self.folder / "spool" / name for name in ("mainlog", "rejectlog", "paniclog")]
+        return super().log() + "".join(log.read_text("utf-8") for log in logs if log.exists())
 
     def _prepare(self) -> list[tuple[list[str], dict[str, str]]]:
         self._new_folder("spool", _USER)
