@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _socket
 import os
+import re
 import socket
 import ssl
 import time
@@ -224,6 +225,16 @@ def _peek(below: socket.socket) -> bytes:
 
 def _require_tls(answer: bytes, endpoint: Endpoint, lost: bytes = b"") -> None:
     """Raise if the `answer` is not TLS. `lost` stands for a beginning that is gone."""
+    if not lost and (found := _DECLINES.match(answer)):
+        words = printable(found[0].rstrip()[:200])
+        raise TLSError(
+            f'the server declines, in clear: "{words}".',
+            code="plaintext-port",
+            hint="It is TLS that is spoken on this port, and the server cannot, or will not, now: "
+            "try again later, or ask its administrator.",
+            reasons=(words,),
+            **endpoint.details(),
+        )
     if lost or (answer and answer[0] not in _TLS_RECORDS):
         kind, hint = _kind_of(answer, endpoint, is_cut=bool(lost))
         raise _plaintext(lost + answer, kind, hint, endpoint)
@@ -250,9 +261,9 @@ def _plaintext(answer: bytes, kind: str, hint: str, endpoint: Endpoint) -> TLSEr
     )
 
 
+_DECLINES = re.compile(rb"(?:\* BYE|-ERR|[45][0-9][0-9][ -])[^\r\n]*")
 _GREETINGS = {
     b"220": ("SMTP", "It expects STARTTLS: use SMTP_STARTTLS here, or SMTP_SSL on port 465."),
-    b"554": ("SMTP", "The server declines. TLS from the first byte is on port 465 (SMTP_SSL)."),
     b"+OK": ("POP3", "It expects STLS: use POP3_STARTTLS here, or POP3_SSL on port 995."),
     b"* ": ("IMAP", "It expects STARTTLS: use IMAP4_STARTTLS here, or IMAP4_SSL on port 993."),
     b"HTTP/": ("HTTP", "This is a web server: check host and port."),

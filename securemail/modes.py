@@ -50,7 +50,8 @@ def require_port(port: int, mode: Mode, asked: str) -> None:
     raise PolicyError(
         f"{asked} and port {port} contradict each other: {kind} {found}.",
         code="port-and-mode",
-        hint=better,
+        hint=f"{better} For a server that is different, a policy file says any_port "
+        'with a reason: SECUREMAIL_POLICY, [servers."HOST:PORT"], any_port = "why".',
         credentials_sent=False,
     )
 

@@ -279,7 +279,9 @@ class Clear:
 
 IN_CLEAR = {
     "SMTP": Clear(b"220 mx ESMTP\r\n", '"220 mx ESMTP"', "SMTP is spoken on this port", "STARTTLS"),
-    "SMTP, declining": Clear(b"554 no\r\n", '"554 no"', "SMTP is spoken on this port", "declines"),
+    "SMTP, declining": Clear(
+        b"554 no\r\n", '"554 no"', "the server declines, in clear", "administrator"
+    ),
     "POP3": Clear(b"+OK hello\r\n", '"+OK hello"', "POP3 is spoken on this port", "STLS"),
     "IMAP": Clear(b"* OK hello\r\n", '"* OK hello"', "IMAP is spoken on this port", "STARTTLS"),
     "HTTP": Clear(

@@ -103,6 +103,15 @@ class IMAP4Lines(Upgrading):
         with self._undivided():
             return self._command_complete(name, self._command(name, *hidden.reveal()))
 
+    def _doubt(self) -> str:
+        if self._last_command != "IDLE":
+            return ""
+        return (
+            "In IDLE a server speaks when there is news. Wait by a time-out of your own, "
+            "imap.sock.settimeout(...), which does not end the connection; or by imap.idle() of "
+            "Python 3.14."
+        )
+
     def _is_early(self) -> bool:
         return self.state in ("NONAUTH", "LOGOUT")
 
@@ -253,6 +262,7 @@ class IMAP4Lines(Upgrading):
         self._expect()
         if not any(one is data for one in self.__dict__.get("_admitted", ())):
             data = Secret(octets_of(data, self._encoding))
+            self._last_command = _command_in(data.reveal()[:200])
             whole = data.reveal().endswith(b"\n")
             if self._admit_all(self._commands_in(data.reveal()), whole=whole):
                 self._begin_spelled("LOGIN")

@@ -233,10 +233,19 @@ class SMTPLines(Upgrading):
             return SMTPUnavailable(
                 f'the server declines: "{error.smtp_code} {printable(words)}".',
                 raw=(error.smtp_code, words if isinstance(words, bytes) else words.encode()),
-                hint="Try again later, or ask its administrator.",
+                hint=self._why_declined(error),
                 **self._details(),
             )
         return super()._not_spoken(error)
+
+    def _why_declined(self, error: Exception) -> str:
+        if not isinstance(error, smtplib.SMTPHeloError):
+            return "Try again later, or ask its administrator."
+        name = getattr(self, "local_hostname", "")
+        return (
+            f"This end called itself {printable(name, 60)}, which the server may not take: "
+            "local_hostname= gives another name, best the full name of this computer."
+        )
 
     def _close_now(self) -> None:
         STANDARD.close(self)
