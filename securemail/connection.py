@@ -195,7 +195,7 @@ class Connection(Guarded):
         """A command goes out: its reply has the bounds to itself."""
         self._raise_ended()
         self._unheard = ""
-        if self.sock is None and self._was_connected:
+        if self._was_connected and (self.sock is None or self.sock.fileno() == -1):
             self._raise_no_connection()
         if self.sock is not None:
             self._open_reader()
