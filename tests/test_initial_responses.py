@@ -262,3 +262,56 @@ def test_control_a_callable_that_answers(protocol: str, sign_in: Any) -> None:
         client.noop()
 
     assert b"NOOP" in sign_in(MAIL[protocol], Server(protocol, b""), call).upper()
+
+
+# --- as the standard module of this Python --------------------------------------------------------
+
+
+@pytest.mark.parametrize("asks_again", [True, False])
+def test_imap_capabilities_after_a_sign_in(
+    asks_again: bool, sign_in: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.14 and newer ask again; others do not."""
+    monkeypatch.setattr("securemail.imap.sign_in._ASKS_AGAIN", asks_again)
+
+    class MoreLater(Server):
+        def sign_in(self, talk: Conversation, tag: bytes, *, has_response: bool) -> None:
+            super().sign_in(talk, tag, has_response=has_response)
+            self.has_signed_in = True
+
+        def polite(self, word: bytes) -> bytes:
+            more = b" ENABLE" if getattr(self, "has_signed_in", False) else b""
+            return super().polite(word).replace(b"IMAP4rev1", b"IMAP4rev1" + more)
+
+    def then(imap: Any) -> None:
+        imap.login(USER, PASSWORD)
+        assert ("ENABLE" in imap.capabilities) is asks_again
+
+    sign_in(MAIL["imap"], MoreLater("imap", b""), then)
+
+
+def test_imap_login_cram_md5_takes_octets(sign_in: Any) -> None:
+    said = [
+        sign_in(
+            MAIL["imap"],
+            Server("imap", b"", prompt=base64.b64encode(b"<1@x>")),
+            lambda imap, password=password: imap.login_cram_md5(USER, password),
+        )
+        for password in (PASSWORD, PASSWORD.encode())
+    ]
+    assert said[0].splitlines()[-1] == said[1].splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ('"al ice"', "al ice"),
+        (r'"al\"ice"', 'al"ice'),
+        ("alice", "alice"),
+        ('"', '"'),
+        ('al"ice', 'al"ice'),
+    ],
+)
+def test_imap_login_a_name_that_the_script_has_quoted(given: str, sent: str, sign_in: Any) -> None:
+    said = sign_in(MAIL["imap"], Server("imap", b""), lambda imap: imap.login(given, PASSWORD))
+    assert base64.b64encode(f"\0{sent}\0{PASSWORD}".encode()) in said

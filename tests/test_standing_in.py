@@ -1,6 +1,7 @@
 """Our modules in the place of the standard ones: names, signatures, what people built on them."""
 
 import imaplib
+import importlib
 import inspect
 import pickle
 import poplib
@@ -346,3 +347,21 @@ def test_they_are_not_what_scripts_catch_and_forget() -> None:
             kind, (OSError, ValueError, EOFError, smtplib.SMTPException, poplib.error_proto)
         )
         assert not issubclass(kind, imaplib.IMAP4.error)
+
+
+# --- what programs do to a module -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["imap", "pop3", "smtp"])
+def test_what_looks_at_a_module_finds_the_standard_names(name: str) -> None:
+    """As `mock.patch(…, autospec=True)` does, in a program's own tests."""
+    from unittest import mock
+
+    ours = importlib.import_module(f"securemail.{name}")
+    standard = importlib.import_module(
+        {"imap": "imaplib", "pop3": "poplib", "smtp": "smtplib"}[name]
+    )
+    assert set(dir(standard)) <= set(dir(ours))
+    spec = mock.create_autospec(ours)
+    for public in standard.__all__:
+        assert hasattr(spec, public)

@@ -18,3 +18,9 @@ from .stream import IMAP4_stream as IMAP4_stream
 __all__ = [*_standard.__all__, "IMAP4_STARTTLS"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 __getattr__ = names_of(_standard, _standard.IMAP4)
+
+
+def __dir__() -> list[str]:
+    """The standard module's names as well: what looks at a module (a mock's autospec) finds
+    them."""
+    return sorted({*globals(), *dir(_standard)})

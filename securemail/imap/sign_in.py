@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -15,6 +16,10 @@ from ..sasl.credentials import Password, Secret
 from ..sasl.exchange import Dialect
 from .lines import IMAP4Lines
 
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)+"')
+# Servers may offer more after a sign-in (RFC 9051, 6.2.3); the standard module asks from 3.14 on.
+_ASKS_AGAIN = sys.version_info >= (3, 14)
+
 
 class IMAP4SignIn(IMAP4Lines):
     """The verbs that sign in."""
@@ -22,6 +27,7 @@ class IMAP4SignIn(IMAP4Lines):
     _DIALECT: ClassVar[Dialect] = Dialect("AUTHENTICATE", "imap")
 
     capabilities: tuple[str, ...]
+    _get_capabilities: Callable[[], None]
 
     def authenticate(
         self,
@@ -45,14 +51,15 @@ class IMAP4SignIn(IMAP4Lines):
         return self._signed_in(reply)
 
     def login(self, user: str, password: str) -> tuple[str, list[Any]]:
-        """`authenticate(Password(user, password))`."""
+        """`authenticate(Password(user, password))`. A `user` in quotation marks, as scripts write
+        one with a blank for the standard verb, which sends it as it is, is the name within."""
         password = Secret(password)  # type: ignore[assignment]
-        return self.authenticate(Password(user, password))
+        return self.authenticate(Password(_without_quotes(user), password))
 
     def login_cram_md5(self, user: str, password: str) -> tuple[str, list[Any]]:
         """Sign in by CRAM-MD5 (RFC 2195), which can be guessed off-line. Only over a verified
         channel, and never chosen by itself: to call this is to ask for it."""
-        password = Secret(password)  # type: ignore[assignment]
+        password = _text_of(Secret(password))  # type: ignore[assignment]
         credentials = Password(user, password)
         self._require_state("AUTHENTICATE")
         return self._signed_in(self._sign_in_by(CramMD5, credentials))
@@ -74,6 +81,8 @@ class IMAP4SignIn(IMAP4Lines):
 
     def _signed_in(self, reply: Reply) -> tuple[str, list[Any]]:
         self.state = "AUTH"
+        if _ASKS_AGAIN:
+            self._get_capabilities()
         return "OK", [reply.raw]
 
     def _require_state(self, command: str) -> None:
@@ -100,6 +109,20 @@ class IMAP4SignIn(IMAP4Lines):
         self._sent = "the password"
         self._write_secret(Secret(b"LOGIN " + user + b" " + secret.reveal()), "LOGIN <secret>")
         return self._read_verdict()
+
+
+def _without_quotes(user: str) -> str:
+    """The text of a quoted string (RFC 9051, 4.3)."""
+    if not isinstance(user, str) or not _QUOTED.fullmatch(user):
+        return user
+    return re.sub(r"\\(.)", r"\1", user[1:-1])
+
+
+def _text_of(password: Secret) -> Secret:
+    """The standard verb takes octets as well."""
+    if not isinstance(password.reveal(), (bytes, bytearray)):
+        return password
+    return Secret(bytes(password.reveal()).decode("utf-8", "surrogateescape"))
 
 
 def _quoted(secret: Secret) -> Secret:

@@ -17,3 +17,9 @@ from .errors import POP3Unavailable as POP3Unavailable
 __all__ = [*_standard.__all__, "POP3_STARTTLS"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 __getattr__ = names_of(_standard, _standard.POP3)
+
+
+def __dir__() -> list[str]:
+    """The standard module's names as well: what looks at a module (a mock's autospec) finds
+    them."""
+    return sorted({*globals(), *dir(_standard)})

@@ -18,3 +18,9 @@ from .lmtp import LMTP as LMTP
 __all__ = [*_standard.__all__, "LMTP", "SMTP_STARTTLS"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 __getattr__ = names_of(_standard, _standard.SMTP)
+
+
+def __dir__() -> list[str]:
+    """The standard module's names as well: what looks at a module (a mock's autospec) finds
+    them."""
+    return sorted({*globals(), *dir(_standard)})
