@@ -113,7 +113,8 @@ class IMAP4SignIn(IMAP4Lines):
 
 def _without_quotes(user: str) -> str:
     """The text of a quoted string (RFC 9051, 4.3)."""
-    if not isinstance(user, str) or not _QUOTED.fullmatch(user):
+    given: object = user
+    if not isinstance(given, str) or not _QUOTED.fullmatch(given):
         return user
     return re.sub(r"\\(.)", r"\1", user[1:-1])
 
