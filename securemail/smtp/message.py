@@ -10,6 +10,8 @@ from ..errors import PolicyError, printable
 
 # A path (RFC 5321, 4.1.2) as smtplib writes it: nothing after it, where parameters would stand.
 _PATH = re.compile(r'<(?:"(?:[^"\\\r\n]|\\.)*"|[^<>"\s])*>')
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_ALONE = re.compile(r"[^<>]*<[^<>\s]*>\s*")  # with a name before it, or none
 _LONE_LF = re.compile(rb"(?<!\r)\n")
 _LONE_CR = re.compile(rb"\r(?!\n)")
 
@@ -18,7 +20,10 @@ def require_address(address: str, *, wide: bool, **where: Any) -> None:
     """Raise `PolicyError` for what has more than an address in it: `<a@example.org> NOTIFY=NEVER`
     would be a parameter to the server; and, unless `wide`, for one that is not ASCII."""
     where = {**where, "credentials_sent": None}
-    if not _PATH.fullmatch(smtplib.quoteaddr(address)):
+    bare = _QUOTED.sub('""', address)
+    is_one = _ALONE.fullmatch(bare) or not ("<" in bare or ">" in bare)
+    # As the standard module writes it, too, which differs from Python to Python.
+    if not (is_one and _PATH.fullmatch(smtplib.quoteaddr(address))):
         raise PolicyError(
             f"{printable(repr(address), 100)} is not an address alone.",
             code="address",
