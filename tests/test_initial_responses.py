@@ -119,7 +119,10 @@ def test_a_password_that_was_declined_is_not_sent_again(mail: Mail, sign_in: Any
             said.append(b"")
             super().sign_in(talk, tag, has_response=has_response)
 
-    for words in (DECLINED[mail.protocol], DECLINED[mail.protocol].replace(b" no", b" syntax ok")):
+    verdicts = [DECLINED[mail.protocol], DECLINED[mail.protocol].replace(b" no", b" syntax ok")]
+    if mail.protocol == "pop3":  # which has no codes for it, but of late
+        verdicts.append(b"-ERR Authentication failed: invalid arguments\r\n")
+    for words in verdicts:
         said.clear()
         with pytest.raises(AuthenticationFailed):
             sign_in(mail, Noting(mail.protocol, words))

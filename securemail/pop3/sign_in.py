@@ -17,6 +17,7 @@ from .lines import STANDARD, POP3Lines
 # RFC 5322, 3.6.4: a msg-id, in printable ASCII. A server that may choose other octets can learn a
 # password from digests (CVE-2007-1558).
 _TIMESTAMP = re.compile(rb"\+OK[^<]*(<[!-;=?A-~]+@[!-;=?A-~]+>)")
+_ABOUT_WHO = re.compile(rb"(?i)authenticat|credential|password|user|log ?in")  # a verdict, then
 _ABOUT_FORM = re.compile(rb"(?i)\b(syntax|arguments?|parameters?|malformed|base-?64)\b")
 
 
@@ -163,7 +164,8 @@ class POP3SignIn(POP3Lines):
         return self._read_verdict()
 
     def _refuses_the_form(self, reply: Reply) -> bool:
-        return bool(_ABOUT_FORM.search(reply.text)) and b"[AUTH]" not in reply.text.upper()
+        is_verdict = b"[AUTH]" in reply.text.upper() or _ABOUT_WHO.search(reply.text)
+        return bool(_ABOUT_FORM.search(reply.text)) and not is_verdict
 
     def _offer(self) -> Offer:
         mechanisms, has_user = self._capabilities()
