@@ -56,7 +56,7 @@ class _Watcher:
             for watch in over:
                 self.waiting.pop(watch, None)
                 watch.end()
-            following = min(self.waiting.values(), default=None)
+            following = min(list(self.waiting.values()), default=None)
             self._wakes = now + _LINGERS if following is None else following
             if not self._changed.wait(self._wakes - now) and not self.waiting:
                 self._thread = None

@@ -351,3 +351,14 @@ def test_control_imap_over_tls_is(pki: PKI, recording_server: Factory) -> None:
     assert client.report.tls is not None
     client.shutdown()
     assert not issubclass(IMAP4_stream, IMAP4_STARTTLS)
+
+
+@pytest.mark.filterwarnings("ignore::securemail.PlaintextWarning")
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_smtp_sees_a_sign_in_behind_any_line_end(end: str, recording_server: Factory) -> None:
+    server = recording_server(POLITE["smtp"])
+    client = SMTP("127.0.0.1", server.port, timeout=5, plaintext="the tests' own")
+    with pytest.raises(CredentialsRefused):
+        client.send(f"NOOP{end}AUTH PLAIN {PASSWORD}\r\n")
+    client.close()
+    assert leaks(bytes(server.wait()[0].wire), PASSWORD) == []

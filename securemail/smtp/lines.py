@@ -265,7 +265,8 @@ def _commands_in(data: Any, chunk: int) -> tuple[list[str], int]:
         line, _, rest = rest.partition(b"\n")
         if not line and not rest:
             break
-        names.append(first_word(line))
+        # A lone CR ends a line for some servers, and what follows may be a sign-in.
+        names += [first_word(part) for part in line.splitlines()] or [""]
         words = line.split()
         if names[-1] == "BDAT" and len(words) > 1 and words[1].isdigit():
             chunk = int(words[1][:12])
